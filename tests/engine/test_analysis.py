@@ -1,0 +1,193 @@
+"""What an analysis holds, and the file that keeps it."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import wwopt
+from wwopt.analysis import COLUMNS
+
+CONTRACT = (
+    "layer_id", "layer_type", "N", "M", "Q", "rf", "num_evals", "alpha", "xmin", "xmax", "D", "sigma", "num_pl_spikes",
+    "alpha_weighted", "log_alpha_norm", "norm", "log_norm", "spectral_norm", "log_spectral_norm", "stable_rank",
+    "matrix_rank", "entropy", "rank_loss", "weak_rank_loss", "lambda_max", "sv_max", "sv_min", "num_traps",
+    "rand_distance", "mp_softrank", "num_spikes", "warning", "status", "name", "trap_energy", "effective_rank",
+)  # fmt: skip
+SUMMARY = {
+    "log_norm", "alpha", "alpha_weighted", "log_alpha_norm", "log_spectral_norm", "stable_rank", "mp_softrank",
+}  # fmt: skip
+
+
+@pytest.fixture
+def analysis(heavy_tailed):
+    """Two good layers, a convolution, one that is broken and one that is too small."""
+    return wwopt.analyze(
+        {
+            "a.weight": heavy_tailed(80, 60),
+            "broken.weight": torch.full((60, 60), torch.nan),
+            "conv.weight": heavy_tailed(16, 16, 3, 3, seed=1),
+            "ähm.weight": heavy_tailed(60, 90, seed=2),
+            "small.weight": heavy_tailed(5, 5, seed=3),
+        }
+    )
+
+
+def test_table_has_all_columns_in_order(analysis):
+    """`details` has the contract's columns, with WeightWatcher's names."""
+    assert tuple(analysis.details.columns) == COLUMNS
+    assert set(CONTRACT) <= set(COLUMNS)
+    assert list(analysis.details["layer_id"]) == [0, 1, 2, 3]
+
+
+def test_spectra_are_ascending_and_whole(analysis):
+    """Every row has its spectrum: float64, ascending, `num_evals` long."""
+    assert list(analysis.spectra) == list(analysis.details["name"])
+    for row in analysis.details.itertuples():
+        evals = analysis.spectra[row.name]
+        assert evals.dtype == np.float64
+        assert len(evals) == row.num_evals
+        assert (np.diff(evals) >= 0).all() or row.status == "non-finite"
+
+
+def test_summary_leaves_out_what_is_not_a_number(analysis):
+    """Means are over the layers that have a number; shares are of all layers."""
+    rows = analysis.details
+    good = rows[rows["status"] == "success"]
+    assert analysis.summary["alpha"] == pytest.approx(good["alpha"].mean())
+    assert analysis.summary["share_unusable"] == 0.25
+    assert analysis.summary["share_over_6"] == (rows["alpha"] > 6).mean()
+    assert analysis.summary["layers"] == 4
+    assert {
+        "log_norm",
+        "alpha",
+        "alpha_weighted",
+        "log_alpha_norm",
+        "log_spectral_norm",
+        "stable_rank",
+        "mp_softrank",
+    } <= set(analysis.summary)
+
+
+def test_cannot_be_changed(analysis):
+    """An analysis is a record: its fields, its spectra and its settings are read-only."""
+    with pytest.raises(AttributeError):
+        analysis.details = None
+    with pytest.raises(TypeError):
+        analysis.spectra["a"] = None
+    with pytest.raises(TypeError):
+        analysis.settings["min_evals"] = 3
+
+
+def assert_equal(left, right):
+    pd.testing.assert_frame_equal(left.details, right.details)
+    pd.testing.assert_frame_equal(left.skipped, right.skipped)
+    assert dict(left.settings) == dict(right.settings)
+    assert list(left.spectra) == list(right.spectra)
+    for name, evals in left.spectra.items():
+        np.testing.assert_array_equal(evals, right.spectra[name])
+
+
+def test_roundtrip(analysis, tmp_path):
+    """What is saved is loaded: tables, types, spectra and settings, NaN and umlauts included."""
+    analysis.save(tmp_path / "a.npz")
+    assert_equal(wwopt.Analysis.load(tmp_path / "a.npz"), analysis)
+    assert wwopt.Analysis.load(str(tmp_path / "a.npz")).summary == pytest.approx(analysis.summary, nan_ok=True)
+
+
+def test_roundtrip_of_an_empty_one(tmp_path):
+    """An analysis without a layer comes back with all its columns."""
+    empty = wwopt.analyze({"a.weight": np.ones((3, 3))})
+    empty.save(tmp_path / "a")
+    assert_equal(wwopt.Analysis.load(tmp_path / "a"), empty)
+
+
+def test_save_replaces_and_leaves_nothing_behind(analysis, tmp_path):
+    """Saving twice leaves one file, under exactly the name that was given."""
+    for _ in range(2):
+        analysis.save(tmp_path / "kept.ww")
+    assert [path.name for path in tmp_path.iterdir()] == ["kept.ww"]
+
+
+def test_failed_save_keeps_the_old_file(analysis, tmp_path, monkeypatch):
+    """A save that breaks off leaves what was there, and no scratch file."""
+    analysis.save(tmp_path / "a.npz")
+    before = (tmp_path / "a.npz").read_bytes()
+
+    def full_disk(*_, **__):
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(np, "savez_compressed", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        analysis.save(tmp_path / "a.npz")
+    assert (tmp_path / "a.npz").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_saved_file_holds_no_pickle(analysis, tmp_path):
+    """Every array in the file is read without pickles."""
+    analysis.save(tmp_path / "a.npz")
+    with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
+        assert all(arrays[name].dtype.kind in "iufU" for name in arrays.files)
+
+
+def _truncate(path):
+    path.write_bytes(path.read_bytes()[:-200])
+
+
+def _empty(path):
+    path.write_bytes(b"")
+
+
+def _text(path):
+    path.write_text("alpha,2.0\n")
+
+
+def _other_npz(path):
+    np.savez(path, weights=np.ones(3))
+
+
+def _no_spectra(path):
+    np.savez(path, header=np.array(json.dumps({"format": 1, "settings": {}})))
+
+
+def _flip(path):
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as file:
+        info = max(file.infolist(), key=lambda item: item.compress_size)
+    content[info.header_offset + 200] ^= 0xFF
+    path.write_bytes(bytes(content))
+
+
+def _pickled(path):
+    np.savez(path, header=np.array([{"format": 1}], dtype=object))
+
+
+@pytest.mark.parametrize("damage", [_truncate, _empty, _text, _other_npz, _no_spectra, _flip, _pickled])
+def test_damaged_file_says_so(analysis, tmp_path, damage):
+    """A file that is damaged or something else raises ValueError with its name."""
+    path = tmp_path / "damaged.npz"
+    analysis.save(path)
+    damage(path)
+    with pytest.raises(ValueError, match=r"damaged\.npz is not a saved analysis"):
+        wwopt.Analysis.load(path)
+
+
+def test_missing_file(tmp_path):
+    """A file that is not there raises FileNotFoundError."""
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.npz"):
+        wwopt.Analysis.load(tmp_path / "nowhere.npz")
+
+
+def test_newer_format_says_so(analysis, tmp_path, monkeypatch):
+    """A file of a later version asks for an upgrade."""
+    monkeypatch.setattr("wwopt.analysis.FORMAT", 99)
+    analysis.save(tmp_path / "a.npz")
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match=r"newer wwopt wrote it \(format 99\); upgrade"):
+        wwopt.Analysis.load(tmp_path / "a.npz")

@@ -1,0 +1,184 @@
+"""Bad input: a clear error, or a row that says why."""
+
+from __future__ import annotations
+
+import math
+import pickle
+import struct
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import wwopt
+from wwopt.analysis import COLUMNS
+
+
+class Payload:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (exec, (f"open({str(self.path)!r}, 'w').close()",))
+
+
+@pytest.mark.parametrize("legacy", [False, True])
+@pytest.mark.parametrize("wrap", [lambda code: code, lambda code: {"a.weight": torch.ones(60, 60), "x": code}])
+def test_code_in_a_pickle_does_not_run(tmp_path, legacy, wrap):
+    """A checkpoint that carries code is refused by name, and the code does not run."""
+    proof, path = tmp_path / "ran", tmp_path / "evil.pt"
+    torch.save(wrap(Payload(proof)), path, _use_new_zipfile_serialization=not legacy)
+    torch.load(path, weights_only=False)
+    assert proof.exists(), "the payload must work, or this test proves nothing"
+    proof.unlink()
+    with pytest.raises(ValueError, match=r"evil\.pt.*runs no code from a checkpoint"):
+        wwopt.analyze(path)
+    assert not proof.exists()
+
+
+def test_code_in_a_plain_pickle_does_not_run(tmp_path):
+    """Neither does that of a bare pickle."""
+    path = tmp_path / "evil.pt"
+    path.write_bytes(pickle.dumps(Payload(tmp_path / "ran")))
+    with pytest.raises(ValueError, match=r"evil\.pt"):
+        wwopt.analyze(path)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("keep", [0, 1, 7, 100, -1, -300])
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_truncated_checkpoint_is_named(tmp_path, suffix, keep):
+    """A file cut off anywhere raises ValueError with its name."""
+    path = tmp_path / f"cut{suffix}"
+    state = {"a.weight": torch.ones(60, 60)}
+    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
+    path.write_bytes(path.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=rf"cut\{suffix} "):
+        wwopt.analyze(path)
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors", ".th"])
+def test_something_else_is_named(tmp_path, suffix):
+    """A file of something else raises ValueError with its name."""
+    path = tmp_path / f"notes{suffix}"
+    path.write_text("dear diary, " * 100)
+    with pytest.raises(ValueError, match=rf"notes\{suffix} "):
+        wwopt.analyze(path)
+
+
+def test_huge_header_takes_no_memory(tmp_path):
+    """A safetensors header that claims an exabyte is refused before memory is taken."""
+    path = tmp_path / "huge.safetensors"
+    path.write_bytes(struct.pack("<Q", 1 << 60) + b"{}")
+    with pytest.raises(ValueError, match=r"huge\.safetensors"):
+        wwopt.analyze(path)
+
+
+@pytest.mark.parametrize("content", [3, "text", [torch.ones(60, 60)], None])
+def test_checkpoint_without_a_mapping(tmp_path, content):
+    """A checkpoint of something else than a mapping says what it holds."""
+    torch.save(content, tmp_path / "odd.pt")
+    with pytest.raises(ValueError, match=rf"odd\.pt holds a {type(content).__name__}"):
+        wwopt.analyze(tmp_path / "odd.pt")
+
+
+@pytest.mark.parametrize(
+    "source", [{}, torch.nn.Sequential(), torch.nn.LayerNorm(60), {"bias": np.ones(60)}, {"epoch": 3}], ids=str
+)
+def test_no_weight_matrix(source):
+    """A source without any matrix raises ValueError and says what it looked for."""
+    with pytest.raises(ValueError, match=r"No weight matrix in the .*two or more dimensions"):
+        wwopt.analyze(source)
+
+
+@pytest.mark.parametrize("source", [3, None, [np.ones((60, 60))], np.ones((60, 60)), b"model.pt", torch.nn.Linear])
+def test_wrong_type_is_named(source):
+    """A source of the wrong type raises TypeError with the type and what is accepted."""
+    with pytest.raises(TypeError, match=rf"`source` must be a .*, got {type(source).__name__}"):
+        wwopt.analyze(source)
+
+
+def test_missing_file():
+    """A path that is not there raises FileNotFoundError with the path."""
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.pt"):
+        wwopt.analyze("nowhere.pt")
+
+
+def test_no_layer_large_enough():
+    """When no layer is large enough the table is empty, has all its columns, and `skipped` says why."""
+    analysis = wwopt.analyze(torch.nn.Sequential(torch.nn.Linear(10, 20), torch.nn.Linear(20, 5)))
+    assert tuple(analysis.details.columns) == COLUMNS
+    assert len(analysis.details) == len(analysis.spectra) == 0
+    assert analysis.skipped.values.tolist() == [
+        ["0", "10 eigenvalues, fewer than min_evals=50"],
+        ["1", "5 eigenvalues, fewer than min_evals=50"],
+    ]
+    assert math.isnan(analysis.summary["alpha"])
+    assert analysis.summary["layers"] == 0
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.float64])
+def test_non_finite_weights_are_a_row(bad, dtype, heavy_tailed):
+    """A layer with a value that is not finite is a row that says so; its neighbours keep their numbers."""
+    good = heavy_tailed(60, 60).to(dtype)
+    broken = good.clone()
+    broken[5, 7] = bad
+    rows = wwopt.analyze({"good.weight": good, "broken.weight": broken}).details.set_index("name")
+    assert list(rows["status"]) == ["success", "non-finite"]
+    alone = wwopt.analyze({"good.weight": good}).details.set_index("name")
+    assert rows.loc[["good"]].equals(alone)
+    numbers = rows.loc["broken", "alpha":"trap_energy"].astype(float)
+    assert numbers.isna().all()
+
+
+@pytest.mark.parametrize(
+    ("weight", "status"),
+    [
+        (np.zeros((60, 60)), "degenerate"),
+        (np.ones((60, 70)), "degenerate"),
+        (np.outer(np.arange(1, 61), np.arange(1, 71)).astype(float), "degenerate"),
+        (np.full((60, 60), 1e200), "non-finite"),
+        (np.eye(60), "failed"),
+        (np.eye(60) * 1e-30, "failed"),
+    ],
+    ids=["zeros", "constant", "rank one", "overflow", "identity", "tiny identity"],
+)
+def test_unusable_layers_have_a_status(weight, status):
+    """Zeros, rank one, equal eigenvalues and overflow are rows without an alpha, and say why."""
+    row = wwopt.analyze({"layer.weight": weight}).details.iloc[0]
+    assert row["status"] == status
+    assert row[["alpha", "D", "alpha_weighted"]].isna().all()
+    assert not (row.drop(["name", "layer_type", "status", "warning"]).astype(float) == -1).any()
+
+
+def test_one_row_is_degenerate():
+    """A weight of one row has a single eigenvalue."""
+    options = {"min_evals": 2}
+    skipped = wwopt.analyze({"row.weight": np.ones((1, 60))}, **options).skipped
+    assert skipped.values.tolist() == [["row", "1 eigenvalues, fewer than min_evals=2"]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"min_evals": 1}, r"`min_evals` must be at least 2, got 1\."),
+        ({"max_evals": 10}, r"`max_evals` must be at least `min_evals` \(50\), got 10\."),
+        ({"zero_tol": -1.0}, r"`zero_tol` must be 0 or more, got -1\.0\."),
+        ({"zero_tol": math.nan}, r"`zero_tol` must be 0 or more, got nan\."),
+        ({"zero_tol": "small"}, r"`zero_tol` must be 0 or more, got small\."),
+    ],
+)
+def test_bad_options_name_the_rule(options, message):
+    """An option out of range raises ValueError with the argument, the rule and the value."""
+    with pytest.raises(ValueError, match=message):
+        wwopt.analyze({"a.weight": np.ones((60, 60))}, **options)
+
+
+def test_clashing_names():
+    """Two tensors that come out as one layer raise ValueError with its name."""
+    with pytest.raises(ValueError, match="'a'"):
+        wwopt.analyze({"a": np.ones((60, 60)), "a.weight": np.ones((60, 60))})

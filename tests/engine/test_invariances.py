@@ -1,0 +1,98 @@
+"""What must not matter: scale, transposition, order, company."""
+
+from __future__ import annotations
+
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+import wwopt
+from wwopt.metrics import METRICS
+
+SCALE_FREE = [name for name, metric in METRICS.items() if metric.unit in ("1", "count")] + ["num_traps", "trap_energy"]
+
+
+def draw(seed, n, m, tail, repeated):
+    """A heavy-tailed matrix, of lower rank where the last columns repeat the first."""
+    rng = np.random.default_rng(seed)
+    W = rng.normal(size=(n, m)) * (rng.pareto(tail, size=(n, 1)) + 0.1)
+    W[:, m - repeated :] = W[:, :1]
+    return W
+
+
+SIDES = st.integers(30, 90)
+weights = st.builds(draw, st.integers(0, 2**32 - 1), SIDES, SIDES, st.floats(0.8, 4), st.integers(0, 8))
+
+
+def row(W, **options):
+    return wwopt.analyze({"layer.weight": W}, min_evals=2, **options).details.iloc[0]
+
+
+def assert_same(left, right, columns):
+    np.testing.assert_allclose(
+        left[columns].astype(float), right[columns].astype(float), rtol=1e-9, atol=1e-9, err_msg=str(columns)
+    )
+
+
+@given(weights, st.sampled_from([2.0**-200, 2.0**-40, 2.0**40, 2.0**200]))
+def test_scale_by_powers_of_two_is_exact(W, scale):
+    """Weights times a power of two have exactly the same scale-free numbers, however small they are."""
+    assert row(W)[SCALE_FREE].equals(row(W * scale)[SCALE_FREE])
+
+
+@given(weights, st.floats(1e-12, 1e12))
+def test_scale_does_not_matter(W, scale):
+    """Weights times any number have the same scale-free numbers."""
+    assert_same(row(W), row(W * scale), SCALE_FREE)
+
+
+@given(weights)
+def test_transpose_does_not_matter(W):
+    """A weight and its transpose are the same layer."""
+    assert_same(row(W), row(W.T), [*SCALE_FREE, "N", "M", "Q", "log_norm"])
+
+
+@given(weights, st.integers(0, 1000))
+def test_permutation_does_not_matter(W, seed):
+    """The order of inputs and outputs is of no consequence."""
+    rng = np.random.default_rng(seed)
+    permuted = W[rng.permutation(len(W))][:, rng.permutation(W.shape[1])]
+    assert_same(row(W), row(permuted), ["alpha", "D", "stable_rank", "matrix_rank", "num_traps", "trap_energy"])
+
+
+@given(st.lists(weights, min_size=2, max_size=4))
+def test_company_does_not_matter(many):
+    """A layer has the same row, bit for bit, alone and among others."""
+    names = [f"layer{i}" for i in range(len(many))]
+    together = wwopt.analyze(dict(zip(names, many, strict=True)), min_evals=2).details
+    for name, W in zip(names, many, strict=True):
+        alone = wwopt.analyze({name: W}, min_evals=2).details
+        expected = together[together["name"] == name]
+        assert alone.drop(columns="layer_id").iloc[0].equals(expected.drop(columns="layer_id").iloc[0])
+
+
+def test_zero_tolerance_is_the_users(rng):
+    """A given `zero_tol` is absolute: eigenvalues up to it count as zero."""
+    W = np.diag(np.sqrt(np.arange(1.0, 101.0)))
+    assert row(W, zero_tol=0.0)["matrix_rank"] == 100
+    assert row(W, zero_tol=40.5)["matrix_rank"] == 60
+    assert row(W, zero_tol=40.5)["xmin"] > 40
+
+
+def test_repeated_runs_are_identical(minilm):
+    """The same input gives the same output, bit for bit."""
+    first, second = wwopt.analyze(minilm), wwopt.analyze(minilm)
+    assert first.details.equals(second.details)
+    assert all((first.spectra[name] == second.spectra[name]).all() for name in first.spectra)
+
+
+def test_without_randomisation_the_rest_is_the_same(rng):
+    """`randomize=False` leaves out what compares with noise, and changes nothing else."""
+    W = rng.normal(size=(80, 60))
+    with_, without = row(W), row(W, randomize=False)
+    compared = ["num_traps", "trap_energy", "rand_distance"]
+    assert without[compared].isna().all()
+    assert with_[compared].notna().all()
+    assert with_.drop(compared).equals(without.drop(compared))
+    assert without["alpha"] == pytest.approx(with_["alpha"])

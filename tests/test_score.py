@@ -1,0 +1,155 @@
+"""`AlphaScore`: finite, bounded, scale-invariant, and never won by a broken network."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import wwopt
+from wwopt.analysis import to_details, to_skipped
+
+
+def analysis_of(**columns: object) -> wwopt.Analysis:
+    """An analysis whose table says what a test wants; other numbers are those of a healthy layer."""
+    count = max([len(value) for value in columns.values() if isinstance(value, list)], default=1)
+    healthy = {
+        "name": [f"layer{i}" for i in range(count)],
+        "status": "success",
+        "alpha": 2.0,
+        "stable_rank": 20.0,
+        "rand_distance": 0.4,
+        "trap_energy": 0.0,
+        "num_traps": 0.0,
+    }
+    table = pd.DataFrame({**healthy, **columns})
+    counts = dict.fromkeys(("layer_id", "N", "M", "rf", "num_evals"), 1)
+    rows = [{"layer_type": "dense", "warning": "", **counts, **row} for row in table.to_dict("records")]
+    return wwopt.Analysis(to_details(rows), {}, to_skipped([]))
+
+
+SCORE = wwopt.AlphaScore()
+
+
+@pytest.mark.parametrize(
+    ("fault", "mild", "severe"),
+    [
+        ("alpha", 2.5, 3.0),
+        ("alpha", 1.8, 1.3),
+        ("alpha", 6.2, 6.8),
+        ("stable_rank", 10.0, 2.0),
+        ("rand_distance", 0.2, 0.01),
+        ("trap_energy", 0.05, 0.5),
+    ],
+)
+def test_worse_in_a_fault_is_a_worse_score(fault, mild, severe):
+    """Each fault alone raises the score, and more of it raises it more."""
+    healthy, some, more = (
+        SCORE(analysis_of()),
+        SCORE(analysis_of(**{fault: mild})),
+        SCORE(analysis_of(**{fault: severe})),
+    )
+    assert healthy < some < more < SCORE.maximum
+
+
+def test_terms_add_up_and_are_json():
+    """The terms of `explain` sum to the score, layer by layer too, and are plain numbers."""
+    analysis = analysis_of(alpha=[2.5, 7.0, 1.5], trap_energy=[0.0, 0.1, 0.3])
+    explanation = json.loads(json.dumps(SCORE.explain(analysis)))
+    assert explanation["score"] == pytest.approx(SCORE(analysis))
+    assert sum(explanation["terms"].values()) == pytest.approx(explanation["score"])
+    by_layer = [sum(terms.values()) for terms in explanation["layers"].values()]
+    assert np.mean(by_layer) == pytest.approx(explanation["score"])
+    assert list(explanation["layers"]) == ["layer0", "layer1", "layer2"]
+
+
+def test_nothing_finite_is_the_maximum():
+    """A network with one layer that is not finite has diverged, however healthy the others are."""
+    assert SCORE(analysis_of(status=["success"] * 9 + ["non-finite"])) == SCORE.maximum
+
+
+def test_no_layer_is_the_maximum():
+    """A network without a layer large enough cannot win either."""
+    assert SCORE(wwopt.analyze({"fc.weight": np.eye(3)})) == SCORE.maximum
+
+
+@pytest.mark.parametrize("status", ["degenerate", "failed"])
+def test_a_dead_layer_costs_the_most(status):
+    """A layer without a fit gets the most that a layer can get, and the network the mean."""
+    healthy = SCORE(analysis_of())
+    assert SCORE(analysis_of(status=["success", status])) == pytest.approx((healthy + SCORE.maximum) / 2)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    kind=st.sampled_from(
+        ["noise", "zeros", "constant", "rank one", "heavy", "nan", "inf", "tiny", "huge", "orthogonal"]
+    ),
+    seed=st.integers(0, 10**6),
+)
+def test_every_network_has_a_finite_score(kind, seed):
+    """Whatever the weights, the score is finite and at most its maximum."""
+    rng = np.random.default_rng(seed)
+    noise = rng.normal(size=(70, 60))
+    weights = {
+        "noise": noise,
+        "zeros": np.zeros((70, 60)),
+        "constant": np.full((70, 60), rng.normal()),
+        "rank one": np.outer(rng.normal(size=70), rng.normal(size=60)),
+        "heavy": rng.standard_t(1.1, size=(70, 60)),
+        "nan": np.where(noise > 2, np.nan, noise),
+        "inf": np.where(noise > 2, np.inf, noise),
+        "tiny": noise * 1e-160,
+        "huge": noise * 1e160,
+        "orthogonal": np.linalg.qr(noise)[0],
+    }[kind]
+    score = SCORE(wwopt.analyze({"layer.weight": weights}))
+    assert 0 <= score <= SCORE.maximum
+
+
+@settings(max_examples=20, deadline=None)
+@given(factor=st.floats(1e-6, 1e6), seed=st.integers(0, 1000))
+def test_rescaling_changes_nothing(factor, seed):
+    """Multiplying the weights by a number leaves the score as it is."""
+    rng = np.random.default_rng(seed)
+    weights = rng.normal(size=(90, 64)) + 3 * np.outer(rng.normal(size=90), rng.normal(size=64)) / 8
+    assert SCORE(wwopt.analyze({"a": weights * factor})) == pytest.approx(
+        SCORE(wwopt.analyze({"a": weights})), abs=1e-6
+    )
+
+
+def test_broken_networks_lose_to_trained_ones():
+    """Noise, a constant, stray elements and rank one all score worse than a heavy-tailed layer of full rank."""
+    rng = np.random.default_rng(3)
+    noise = rng.normal(size=(128, 128))
+    left, _, right = np.linalg.svd(noise)
+    trained = left * (1 + np.arange(128)) ** -0.5 @ right
+    stray = noise.copy()
+    stray[rng.integers(0, 128, 30), rng.integers(0, 128, 30)] += 60
+    broken = {"noise": noise, "constant": np.ones((128, 128)), "stray": stray, "rank one": np.outer(noise[0], noise[1])}
+    best = SCORE(wwopt.analyze({"a": trained}))
+    assert all(SCORE(wwopt.analyze({"a": weights})) > best + 1 for weights in broken.values())
+
+
+def test_parameters_are_checked():
+    """A weight must be a finite number of 0 or more, and the target an exponent."""
+    with pytest.raises(ValueError, match="`rank` must be a finite number, 0 or more, got -1"):
+        wwopt.AlphaScore(rank=-1)
+    with pytest.raises(ValueError, match="`noise` must be a finite number"):
+        wwopt.AlphaScore(noise=float("nan"))
+    with pytest.raises(ValueError, match="`target` must be greater than 1"):
+        wwopt.AlphaScore(target=1.0)
+
+
+def test_settings_tell_scores_apart():
+    """What a study keeps of a score differs when a parameter does, and survives JSON."""
+    assert json.loads(json.dumps(SCORE.settings())) == SCORE.settings()
+    assert SCORE.settings() != wwopt.AlphaScore(rank=10).settings()
+
+
+def test_a_score_is_a_score():
+    """`AlphaScore` has all that the protocol asks for."""
+    assert isinstance(SCORE, wwopt.Score)
+    assert SCORE.direction == "minimize"

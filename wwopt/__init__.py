@@ -1,0 +1,34 @@
+"""wwopt: choose neural networks from their weights alone."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wwopt.analysis import Analysis
+    from wwopt.pipeline import analyze
+    from wwopt.score import AlphaScore, Score
+    from wwopt.tracking import Tracker
+
+__version__ = "0.1.0"
+__all__ = ["AlphaScore", "Analysis", "Score", "Tracker", "analyze"]
+
+_ROOMS = {
+    "AlphaScore": "wwopt.score",
+    "Analysis": "wwopt.analysis",
+    "Score": "wwopt.score",
+    "Tracker": "wwopt.tracking",
+    "analyze": "wwopt.pipeline",
+}
+
+
+def __getattr__(name: str) -> object:
+    """Import a room when it is first asked for, so that ``import wwopt`` stays light."""
+    if name in _ROOMS:
+        return getattr(import_module(_ROOMS[name]), name)
+    raise AttributeError(f"module 'wwopt' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,163 @@
+"""`Analysis`: what is known of a network's layers, and the one file that keeps it."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import os
+import zlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+
+from wwopt.metrics import METRICS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["COLUMNS", "Analysis", "to_details", "to_skipped"]
+
+FORMAT = 1
+LEADING = ("layer_id", "name", "layer_type", "status", "warning", "N", "M", "Q", "rf", "num_evals")
+TEXT = ("name", "layer_type", "status", "warning")
+COUNTS = ("layer_id", "N", "M", "rf", "num_evals")
+COLUMNS = (*LEADING, *METRICS, "num_traps", "trap_energy")
+SUMMARY = ("log_norm", "alpha", "alpha_weighted", "log_alpha_norm", "log_spectral_norm", "stable_rank", "mp_softrank")
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """The spectra of a network's layers and every number that follows from them.
+
+    Attributes
+    ----------
+    details : pandas.DataFrame
+        A row per layer; a number that could not be computed is NaN and ``status`` says why: ``success``,
+        ``non-finite`` (NaN, infinity or overflow in the weights), ``degenerate`` (zeros, rank one) or
+        ``failed`` (no power law fits).
+    spectra : mapping of str to array
+        Layer name to its eigenvalues, float64, ascending.
+    skipped : pandas.DataFrame
+        Columns ``name`` and ``reason``: the weights that were not analysed.
+    settings : mapping
+        The arguments of `wwopt.analyze`.
+
+    Examples
+    --------
+    >>> import numpy as np, wwopt
+    >>> analysis = wwopt.analyze({"fc.weight": np.random.default_rng(0).normal(size=(80, 60))})
+    >>> analysis.details[["name", "N", "M", "status"]].values.tolist()
+    [['fc', 80, 60, 'success']]
+    """
+
+    details: pd.DataFrame
+    spectra: Mapping[str, NDArray[np.float64]]
+    skipped: pd.DataFrame
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "spectra", MappingProxyType(dict(self.spectra)))
+        object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
+
+    @cached_property
+    def summary(self) -> dict[str, float]:
+        """Means over the layers that have a number, and shares of all layers.
+
+        The means keep WeightWatcher's names. ``share_over_6``, ``share_under_2``, ``share_trapped`` and
+        ``share_unusable`` are shares in [0, 1] of the analysed layers; ``layers`` counts them.
+        """
+        rows = self.details
+        means = {name: _mean(rows[name]) for name in SUMMARY}
+        shares = {
+            "share_over_6": rows["alpha"] > 6,
+            "share_under_2": rows["alpha"] < 2,
+            "share_trapped": rows["num_traps"] > 0,
+            "share_unusable": rows["status"] != "success",
+        }
+        return (
+            means | {name: _mean(flags.astype(float)) for name, flags in shares.items()} | {"layers": float(len(rows))}
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write everything into one file, without pickles; a file that is there is replaced at once or not at all."""
+        target = Path(path)
+        names = list(self.spectra)
+        values = [self.spectra[name] for name in names]
+        header = {"format": FORMAT, "settings": dict(self.settings)}
+        arrays: dict[str, Any] = {
+            "header": np.array(json.dumps(header)),
+            "spectra/names": np.array(names, dtype=np.str_),
+            "spectra/lengths": np.array([len(evals) for evals in values], dtype=np.int64),
+            "spectra/values": np.concatenate([np.empty(0), *values]),
+        }
+        for frame, table in (("details", self.details), ("skipped", self.skipped)):
+            for column in table.columns:
+                kind = np.str_ if column in (*TEXT, "reason") else None
+                arrays[f"{frame}/{column}"] = table[column].to_numpy(dtype=kind)
+        scratch = target.with_name(f".{target.name}.{os.getpid()}")
+        try:
+            with scratch.open("wb") as file:
+                np.savez_compressed(file, **arrays)
+            scratch.replace(target)
+        finally:
+            scratch.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Analysis:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such file.
+        ValueError
+            The file is damaged, is no saved analysis, or was written by a newer version.
+        """
+        content = Path(path).read_bytes()
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                arrays = {name: file[name] for name in file.files}
+            return _from_arrays(arrays)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error, BadZipFile) as error:
+            raise ValueError(f"{path} is not a saved analysis that can be read: {error}") from error
+
+
+def to_details(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
+    """Table with all `COLUMNS` and their types, also where there is no row."""
+    kinds = dict.fromkeys(COLUMNS, "float64") | dict.fromkeys(COUNTS, "int64") | dict.fromkeys(TEXT, "str")
+    return pd.DataFrame(list(rows), columns=list(COLUMNS)).astype(kinds)
+
+
+def to_skipped(pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
+    """Table of what was left out and why."""
+    return pd.DataFrame(list(pairs), columns=["name", "reason"]).astype("str")
+
+
+def _mean(column: pd.Series[Any]) -> float:
+    return float(column.mean()) if column.notna().any() else math.nan
+
+
+def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Analysis:
+    header = json.loads(str(arrays["header"]))
+    if header["format"] > FORMAT:
+        raise ValueError(f"a newer wwopt wrote it (format {header['format']}); upgrade wwopt")
+    names = [str(name) for name in arrays["spectra/names"]]
+    ends = np.cumsum(arrays["spectra/lengths"])[:-1]
+    values = np.split(arrays["spectra/values"], ends) if names else []
+    details, skipped = _frame("details", arrays), _frame("skipped", arrays)
+    return Analysis(details[list(COLUMNS)], dict(zip(names, values, strict=True)), skipped, header["settings"])
+
+
+def _frame(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
+    start = f"{prefix}/"
+    columns = {name.removeprefix(start): values for name, values in arrays.items() if name.startswith(start)}
+    return pd.DataFrame(columns).astype({column: "str" for column in columns if column in (*TEXT, "reason")})
