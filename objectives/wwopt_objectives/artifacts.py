@@ -1,0 +1,104 @@
+"""The winner's weights and analysis, kept in an Optuna artifact store."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from optuna.artifacts import FileSystemArtifactStore, download_artifact, upload_artifact
+from safetensors.torch import load_file, save_file
+
+from wwopt.analysis import Analysis
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.artifacts._protocol import ArtifactStore
+
+__all__ = ["Best", "default_store", "keep", "load_best"]
+
+ATTRIBUTE = "ww_artifacts"
+FOLDER = "ww_artifact_folder"
+DEFAULT_FOLDER = "wwopt-artifacts"
+FILES = {"weights": "weights.safetensors", "analysis": "analysis.npz"}
+
+
+@dataclass(frozen=True)
+class Best:
+    """The winning trial with what was kept of it.
+
+    Attributes
+    ----------
+    trial : optuna.trial.FrozenTrial
+        The trial.
+    state_dict : dict of str to torch.Tensor
+        The weights, ready for ``model.load_state_dict``.
+    analysis : wwopt.Analysis
+        The analysis of these weights.
+    """
+
+    trial: optuna.trial.FrozenTrial
+    state_dict: dict[str, torch.Tensor]
+    analysis: Analysis
+
+
+def default_store(study: optuna.Study) -> FileSystemArtifactStore:
+    """Open the store that is used when none is given: ``./wwopt-artifacts``, or the folder the study already has."""
+    folder = Path(study.user_attrs.get(FOLDER) or Path(DEFAULT_FOLDER).absolute())
+    folder.mkdir(parents=True, exist_ok=True)
+    if FOLDER not in study.user_attrs:
+        study.set_user_attr(FOLDER, str(folder))
+    return FileSystemArtifactStore(folder)
+
+
+def keep(trial: optuna.Trial, model: object, analysis: Analysis, store: ArtifactStore) -> None:
+    """Upload a model's weights and its analysis, and note on the trial under which ids they lie."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {kind: Path(folder) / name for kind, name in FILES.items()}
+        save_file(_state_dict(model), paths["weights"])
+        analysis.save(paths["analysis"])
+        ids = {
+            kind: upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial)
+            for kind, path in paths.items()
+        }
+    trial.set_user_attr(ATTRIBUTE, ids)
+
+
+def load_best(study: optuna.Study, *, artifact_store: ArtifactStore | None = None) -> Best:
+    """Load the weights and the analysis of a study's winner.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        A study that was run with `AlphaObjective`.
+    artifact_store : optional
+        The store that the objective was given; None for its default folder.
+
+    Raises
+    ------
+    ValueError
+        No trial is complete and feasible, or nothing was kept of the winner.
+    """
+    trial = study.best_trial if len(study.directions) == 1 else study.best_trials[0]
+    ids = trial.user_attrs.get(ATTRIBUTE)
+    if ids is None:
+        raise ValueError(
+            f"No weights were kept of trial {trial.number}: it was not run by an AlphaObjective that keeps them."
+        )
+    store = artifact_store if artifact_store is not None else default_store(study)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {kind: Path(folder) / name for kind, name in FILES.items()}
+        for kind, path in paths.items():
+            download_artifact(artifact_store=store, file_path=str(path), artifact_id=ids[kind])
+        return Best(trial, load_file(paths["weights"]), Analysis.load(paths["analysis"]))
+
+
+def _state_dict(model: Any) -> dict[str, torch.Tensor]:
+    """Tensors of a model as safetensors wants them: contiguous, on the CPU, none sharing memory with another."""
+    tensors: Mapping[str, Any] = model.state_dict() if isinstance(model, torch.nn.Module) else model
+    return {
+        str(name): torch.as_tensor(value).detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()
+    }

@@ -1,0 +1,254 @@
+"""`AlphaObjective`: an Optuna objective that needs training data alone."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import optuna
+
+from wwopt.pipeline import analyze
+from wwopt.score import AlphaScore
+from wwopt_objectives.artifacts import default_store, keep
+from wwopt_objectives.constraints import apply_constraints, fail_constraints
+from wwopt_objectives.pruner import STATE, observe
+from wwopt_objectives.training import Checkpoint, checkpoints, interval
+
+if TYPE_CHECKING:
+    from optuna.artifacts._protocol import ArtifactStore
+
+    from wwopt.analysis import Analysis
+    from wwopt.score import Score
+    from wwopt.tracking import Tracker
+
+__all__ = ["AlphaObjective"]
+
+logger = logging.getLogger("wwopt")
+
+SCORE = "ww_score"
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A model that was analysed."""
+
+    checkpoint: Checkpoint
+    analysis: Analysis
+    score: float
+
+
+class AlphaObjective:
+    """Score what `train` makes of a trial's hyper-parameters, by its weights.
+
+    Parameters
+    ----------
+    train : callable
+        ``train(trial)`` returns a model, or a pair ``(model, train_loss)``, or yields one after each epoch;
+        then the objective reports to Optuna and prunes. A model is a `torch.nn.Module`, a state dict or a path.
+    score : Score, optional
+        What to minimise; None for `AlphaScore`.
+    every : int or "auto"
+        Steps between two looks at the weights. "auto": three to ten looks at a training, fewer for larger
+        layers; where ``n_steps`` is not known, after 1, 2, 4, 8, ... steps. The last step is always looked at.
+    n_steps : int, optional
+        Number of models that `train` yields; `AlphaPruner` needs it to know how far a training has come.
+    trackers : iterable of Tracker
+        Each gets a child run for each trial.
+    artifact_store : optional
+        Where the weights of the best trials are kept for `load_best`. None: the folder ``./wwopt-artifacts``;
+        False: nowhere.
+    analyze_options : mapping, optional
+        Further arguments of `wwopt.analyze`, such as ``min_evals``.
+
+    Notes
+    -----
+    On the trial it leaves the attributes ``ww_score`` (the score and its terms), ``ww_summary``, ``ww_step``
+    (the last step looked at), ``ww_n_steps`` and, where pruned, ``ww_pruned_by``; and the constraints of
+    `apply_constraints`, also when the training fails. On the study it leaves the score's definition under
+    ``ww_score``; a study that was begun with another score is refused.
+
+    Examples
+    --------
+    >>> import optuna, torch
+    >>> def train(trial):
+    ...     torch.manual_seed(trial.number)
+    ...     return torch.nn.Linear(100, trial.suggest_int("width", 60, 90))
+    >>> study = optuna.create_study(direction="minimize")
+    >>> study.optimize(AlphaObjective(train, artifact_store=False), n_trials=2)
+    >>> 0 < study.best_value < AlphaScore().maximum
+    True
+    """
+
+    def __init__(
+        self,
+        train: Callable[[optuna.Trial], object],
+        *,
+        score: Score | None = None,
+        every: int | Literal["auto"] = "auto",
+        n_steps: int | None = None,
+        trackers: Iterable[Tracker] = (),
+        artifact_store: ArtifactStore | Literal[False] | None = None,
+        analyze_options: dict[str, Any] | None = None,
+    ) -> None:
+        if not callable(train):
+            raise TypeError(f"`train` must be a function of a trial, got {type(train).__name__}.")
+        if every != "auto" and (not isinstance(every, int) or every < 1):
+            raise ValueError(f'`every` must be "auto" or at least 1, got {every!r}.')
+        if n_steps is not None and n_steps < 1:
+            raise ValueError(f"`n_steps` must be at least 1, got {n_steps}.")
+        self._train = train
+        self._score: Score = AlphaScore() if score is None else score
+        self._every = every
+        self._n_steps = n_steps
+        self._trackers = tuple(trackers)
+        self._store = artifact_store
+        self._options = {**self._score.requires, **(analyze_options or {})}
+
+    def __call__(self, trial: optuna.Trial) -> float:
+        """Run a trial: train, look, report, prune, and leave a record of it."""
+        self._claim(trial.study)
+        runs = _Runs(self._trackers, trial)
+        try:
+            look = self._watch(trial, runs)
+        except optuna.TrialPruned as pruned:
+            runs.finish("pruned", str(pruned))
+            raise
+        except BaseException as error:
+            fail_constraints(trial)
+            runs.finish("failed", f"{type(error).__name__}: {error}")
+            raise
+        apply_constraints(trial, look.analysis)
+        self._keep(trial, look)
+        runs.finish("complete", "")
+        return look.score
+
+    def _claim(self, study: optuna.Study) -> None:
+        """Hold the study to one definition of the score: numbers of two definitions cannot be compared."""
+        if study.directions != [optuna.study.StudyDirection.MINIMIZE]:
+            raise ValueError(
+                'A score is lower for a better network: create the study with `direction="minimize"`, '
+                f"got {[direction.name.lower() for direction in study.directions]}."
+            )
+        settings, known = self._score.settings(), study.user_attrs.get(SCORE)
+        if known is None:
+            study.set_user_attr(SCORE, settings)
+        elif known != settings:
+            raise ValueError(
+                f"The study {study.study_name!r} was begun with the score {known}, and this objective has {settings}; "
+                "their numbers cannot be compared. Use the same score, or a study of another name."
+            )
+
+    def _watch(self, trial: optuna.Trial, runs: _Runs) -> _Look:
+        """Follow a training to its end; the last look is its result."""
+        _forget(trial)
+        look: _Look | None = None
+        every: int | None = None
+        last: Checkpoint | None = None
+        for checkpoint in checkpoints(self._train(trial)):
+            if last is None:
+                every = interval(checkpoint.model, self._n_steps) if self._every == "auto" else self._every
+            last = checkpoint
+            if _due(checkpoint.step, every):
+                look = self._look(trial, checkpoint, runs)
+                self._report(trial, look)
+        assert last is not None  # noqa: S101  (`checkpoints` raises where there is none)
+        if look is None or look.checkpoint.step != last.step:
+            look = self._look(trial, last, runs)
+        return look
+
+    def _look(self, trial: optuna.Trial, checkpoint: Checkpoint, runs: _Runs) -> _Look:
+        analysis = analyze(checkpoint.model, progress=False, **self._options)
+        explanation = self._score.explain(analysis)
+        trial.set_user_attr(SCORE, {"score": explanation["score"], "terms": explanation["terms"]})
+        trial.set_user_attr("ww_summary", _native(analysis.summary))
+        trial.set_user_attr("ww_step", checkpoint.step)
+        metrics = {"ww/score": explanation["score"]}
+        if checkpoint.loss is not None:
+            trial.set_user_attr("train_loss", checkpoint.loss)
+            metrics["train_loss"] = checkpoint.loss
+        runs.log(analysis, checkpoint.step, metrics)
+        return _Look(checkpoint, analysis, explanation["score"])
+
+    def _report(self, trial: optuna.Trial, look: _Look) -> None:
+        """Report a score and stop the trial where the pruner says so."""
+        step = look.checkpoint.step
+        trial.set_user_attr(STATE, observe(trial.user_attrs.get(STATE), look.analysis, step, self._n_steps))
+        trial.report(look.score, step)
+        if not trial.should_prune():
+            return
+        reason = _reason(trial)
+        trial.set_user_attr("ww_pruned_by", reason)
+        apply_constraints(trial, look.analysis)
+        raise optuna.TrialPruned(reason)
+
+    def _keep(self, trial: optuna.Trial, look: _Look) -> None:
+        """Keep the weights of a trial that may be the winner."""
+        if self._store is False or not _may_win(trial, look.score):
+            return
+        store = self._store if self._store is not None else default_store(trial.study)
+        try:
+            keep(trial, look.checkpoint.model, look.analysis, store)
+        except Exception:  # a full disk must not cost a finished trial
+            logger.warning("The weights of trial %d could not be kept.", trial.number, exc_info=True)
+
+
+class _Runs:
+    """A trial's runs, one for each tracker; opened at the first look, when the parameters are known."""
+
+    def __init__(self, trackers: tuple[Tracker, ...], trial: optuna.Trial) -> None:
+        self._trackers = trackers
+        self._trial = trial
+        self._open: list[Tracker] = []
+
+    def log(self, analysis: Analysis, step: int, metrics: dict[str, float]) -> None:
+        for run in self._opened():
+            run.log(analysis, step=step, metrics=metrics)
+
+    def finish(self, state: Literal["complete", "pruned", "failed"], reason: str) -> None:
+        for run in self._opened():
+            run.finish(state, reason=reason)
+
+    def _opened(self) -> list[Tracker]:
+        if not self._open:
+            trial = self._trial
+            tags = {"study": trial.study.study_name, "trial": str(trial.number)}
+            self._open = [
+                tracker.child(f"trial-{trial.number}", params=trial.params, tags=tags) for tracker in self._trackers
+            ]
+        return self._open
+
+
+def _forget(trial: optuna.Trial) -> None:
+    """Drop what a retried trial inherits from the one that died."""
+    for key in (STATE, "ww_pruned_by"):
+        if trial.user_attrs.get(key) is not None:
+            trial.set_user_attr(key, None)
+
+
+def _due(step: int, every: int | None) -> bool:
+    done = step + 1
+    return done % every == 0 if every is not None else done & (done - 1) == 0
+
+
+def _reason(trial: optuna.Trial) -> str:
+    pruner = trial.study.pruner
+    explain = getattr(pruner, "reason", None)
+    frozen = trial.study._storage.get_trial(trial._trial_id)  # noqa: SLF001  (what `should_prune` itself passes on)
+    reason = explain(trial.study, frozen) if explain is not None else None
+    return str(reason or type(pruner).__name__)
+
+
+def _may_win(trial: optuna.Trial, score: float) -> bool:
+    """Whether no finished and feasible trial of the study is better."""
+    finished = trial.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    feasible = [other.value for other in finished if all(value <= 0 for value in other.constraints.values())]
+    mine = all(value <= 0 for value in trial.constraints.values())
+    return mine and score <= min((value for value in feasible if value is not None), default=math.inf)
+
+
+def _native(summary: dict[str, float]) -> dict[str, float | None]:
+    """Numbers as JSON knows them: no NaN."""
+    return {name: value if math.isfinite(value) else None for name, value in summary.items()}

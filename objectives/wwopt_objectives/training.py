@@ -1,0 +1,87 @@
+"""What `train(trial)` may give back, turned into one stream of models."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from wwopt.weights import WeightMatrix, open_weights
+
+__all__ = ["Checkpoint", "checkpoints", "interval"]
+
+AFFORDABLE = 2e9  # floating-point operations that all looks at one training may take together
+FEWEST, MOST = 3, 10  # looks at one training
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model as it stands after a step of training, with its training loss where that is known."""
+
+    step: int
+    model: Any
+    loss: float | None
+
+
+def checkpoints(result: object) -> Iterator[Checkpoint]:
+    """Yield the models that `train` returned or yields.
+
+    Raises
+    ------
+    TypeError
+        What came is neither a model nor a pair of a model and its training loss.
+    ValueError
+        The generator ended before it yielded a model.
+    """
+    if not isinstance(result, Iterator):
+        yield _checkpoint(0, result, "return")
+        return
+    step = -1
+    for step, item in enumerate(result):
+        yield _checkpoint(step, item, "yield")
+    if step < 0:
+        raise ValueError("`train` yielded nothing; yield the model after each epoch, or return it at the end.")
+
+
+def _checkpoint(step: int, item: object, verb: str) -> Checkpoint:
+    model, loss = item if isinstance(item, tuple) and len(item) == 2 else (item, None)
+    if not isinstance(model, (torch.nn.Module, Mapping, str, os.PathLike)):
+        raise TypeError(
+            f"`train` must {verb} a model (a torch.nn.Module, a state dict or a path to a checkpoint) "
+            f"or a pair (model, train_loss), got {_named(item)}."
+        )
+    return Checkpoint(step, model, None if loss is None else _as_loss(loss))
+
+
+def _named(item: object) -> str:
+    if item is None:
+        return "None; is a `return` or `yield` missing"
+    return f"({', '.join(type(part).__name__ for part in item)})" if isinstance(item, tuple) else type(item).__name__
+
+
+def _as_loss(loss: Any) -> float:
+    try:
+        return float(loss)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"The `train_loss` beside the model must be a number, got {type(loss).__name__}.") from error
+
+
+def interval(model: object, n_steps: int | None) -> int | None:
+    """Space the looks at a training, in steps, from the layers' shapes and the number of steps, never from a clock.
+
+    None where the number of steps is not known: then the looks come after 1, 2, 4, 8, ... steps.
+    """
+    if n_steps is None:
+        return None
+    operations = sum(map(_operations, open_weights(model).matrices))
+    looks = min(max(AFFORDABLE / max(operations, 1), FEWEST), MOST)
+    return max(1, math.ceil(n_steps / looks))
+
+
+def _operations(matrix: WeightMatrix) -> float:
+    """Forming the Gram matrix and finding its eigenvalues."""
+    return matrix.k * (matrix.N + 4 / 3 * matrix.M) * matrix.M**2

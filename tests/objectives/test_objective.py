@@ -1,0 +1,303 @@
+"""`AlphaObjective` on real studies and storages."""
+
+import json
+import logging
+
+import optuna
+import pytest
+import torch
+from optuna.artifacts import FileSystemArtifactStore
+from optuna.trial import TrialState
+
+import wwopt
+from wwopt_objectives import AlphaObjective, AlphaPruner, AlphaScore, load_best
+from wwopt_objectives.constraints import CONSTRAINTS
+
+
+def run(train, n_trials=1, storage=None, study=None, **options):
+    """A study of ``n_trials`` trials; what a training raises fails its trial and the study goes on."""
+    options = {"artifact_store": False, **options}
+    study = study or optuna.create_study(
+        direction="minimize", storage=storage, pruner=options.pop("pruner", AlphaPruner())
+    )
+    study.optimize(AlphaObjective(train, **options), n_trials=n_trials, catch=(Exception,))
+    return study
+
+
+def test_a_returned_model_is_scored(network, storage):
+    """The value of a trial is the score of the model that `train` returned, on every storage."""
+    study = run(lambda trial: network(trial.suggest_float("decay", 0.3, 0.8)), n_trials=3, storage=storage)
+    for trial in study.trials:
+        assert trial.value == pytest.approx(AlphaScore()(wwopt.analyze(network(trial.params["decay"]))))
+        assert trial.user_attrs["ww_score"]["score"] == pytest.approx(trial.value)
+        assert sum(trial.user_attrs["ww_score"]["terms"].values()) == pytest.approx(trial.value)
+        assert list(trial.constraints) == list(CONSTRAINTS)
+
+
+def test_a_module_and_its_loss(network):
+    """A pair of a module and its training loss is taken apart, and the loss is kept."""
+    study = run(lambda _: (torch.nn.Linear(64, 64), torch.tensor(0.25)))
+    assert study.trials[0].user_attrs["train_loss"] == 0.25
+
+
+def test_yielded_models_are_reported_and_the_last_counts(network):
+    """Each look is reported at its step, and the value is that of the last model, due or not."""
+
+    def train(trial):
+        yield from (network(0.3 + 0.05 * epoch) for epoch in range(5))
+
+    study = run(train, every=2)
+    trial = study.trials[0]
+    assert list(trial.intermediate_values) == [1, 3]
+    assert trial.user_attrs["ww_step"] == 4
+    assert trial.value == pytest.approx(AlphaScore()(wwopt.analyze(network(0.5))))
+
+
+def test_auto_looks_depend_on_shapes_and_steps_alone(network):
+    """With ``n_steps`` a small network is looked at ten times; without, after 1, 2, 4, 8, ... steps."""
+
+    def train(trial):
+        yield from (network() for _ in range(40))
+
+    assert list(run(train, n_steps=40).trials[0].intermediate_values) == list(range(3, 40, 4))
+    assert list(run(train).trials[0].intermediate_values) == [0, 1, 3, 7, 15, 31]
+
+
+@pytest.mark.parametrize("bad", ["diverged", "collapsed"])
+def test_a_broken_network_is_pruned_at_the_first_look(network, diverged, bad):
+    """Collapse and divergence are seen at once, the reason is kept, and the trial is infeasible."""
+    model = diverged if bad == "diverged" else network(6.0)
+    trained = []
+
+    def train(trial):
+        for epoch in range(10):
+            trained.append(epoch)
+            yield model
+
+    trial = run(train, n_steps=10).trials[0]
+    assert trial.state == TrialState.PRUNED
+    assert trained == [0]
+    assert trial.user_attrs["ww_pruned_by"].startswith("collapsed")
+    assert max(trial.constraints.values()) > 0
+
+
+def test_the_pruned_training_is_closed(network):
+    """A generator that is pruned gets to run its `finally`."""
+    closed = []
+
+    def train(trial):
+        try:
+            while True:
+                yield network(6.0)
+        finally:
+            closed.append(trial.number)
+
+    assert run(train).trials[0].state == TrialState.PRUNED
+    assert closed == [0]
+
+
+def test_a_broken_network_never_wins(network, diverged):
+    """Among a healthy, a noise-like, a collapsed and a diverged network the healthy one is chosen."""
+    models = [diverged, network(6.0), network(0.5), network(0.0)]
+    study = run(lambda trial: models[trial.number], n_trials=4)
+    assert study.best_trial.number == 2
+
+
+@pytest.mark.parametrize(
+    ("result", "message"),
+    [
+        (None, "`train` must return a model .* got None; is a `return` or `yield` missing"),
+        (3.5, "`train` must return a model .* got float"),
+        ((1, 2, 3), r"got \(int, int, int\)"),
+        ((torch.nn.Linear(64, 64), "low"), "The `train_loss` beside the model must be a number"),
+    ],
+)
+def test_the_wrong_result_is_named(result, message):
+    """What `train` gives back is checked, and the error says what it was."""
+    study = optuna.create_study(direction="minimize")
+    with pytest.raises(TypeError, match=message):
+        study.optimize(AlphaObjective(lambda _: result, artifact_store=False), n_trials=1)
+    assert study.trials[0].state == TrialState.FAIL
+    assert all(value > 0 for value in study.trials[0].constraints.values())
+
+
+def test_a_generator_without_a_model():
+    """A training that yields nothing is an error that says so."""
+    study = optuna.create_study(direction="minimize")
+    with pytest.raises(ValueError, match="`train` yielded nothing"):
+        study.optimize(AlphaObjective(lambda _: iter(()), artifact_store=False), n_trials=1)
+
+
+def test_a_model_without_layers_large_enough_gets_the_maximum():
+    """A network too small to judge is finite, the worst, and infeasible."""
+    study = run(lambda _: torch.nn.Linear(4, 4))
+    assert study.trials[0].value == AlphaScore().maximum
+    assert all(value > 0 for value in study.trials[0].constraints.values())
+
+
+def test_an_exception_fails_the_trial_and_the_others_stay(network, storage):
+    """One training that raises does not cost the finished trials, and is infeasible."""
+
+    def train(trial):
+        if trial.number == 1:
+            raise RuntimeError("out of memory")
+        return network()
+
+    study = run(train, n_trials=3, storage=storage)
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE, TrialState.FAIL, TrialState.COMPLETE]
+    assert all(value > 0 for value in study.trials[1].constraints.values())
+
+
+def test_another_score_on_the_same_study_is_refused(network, tmp_path):
+    """A study keeps its score; resuming with another raises and keeps the finished trials."""
+    url = f"sqlite:///{tmp_path / 'study.db'}"
+    run(lambda _: network(), n_trials=2, study=optuna.create_study(study_name="s", storage=url, direction="minimize"))
+    again = optuna.load_study(study_name="s", storage=url)
+    objective = AlphaObjective(lambda _: network(), score=AlphaScore(rank=1.0), artifact_store=False)
+    with pytest.raises(ValueError, match=r"was begun with the score .* Use the same score"):
+        again.optimize(objective, n_trials=1)
+    assert len(again.get_trials(states=(TrialState.COMPLETE,))) == 2
+    run(lambda _: network(), study=again)
+    assert len(again.get_trials(states=(TrialState.COMPLETE,))) == 3
+
+
+def test_a_maximizing_study_is_refused(network):
+    """Lower is better; a study that maximises is an error before anything is trained."""
+    study = optuna.create_study(direction="maximize")
+    with pytest.raises(ValueError, match='direction="minimize"'):
+        study.optimize(AlphaObjective(lambda _: network(), artifact_store=False), n_trials=1)
+
+
+def test_ask_and_tell(network):
+    """The objective is a function of a trial, and ask/tell works as `optimize` does."""
+    study = optuna.create_study(direction="minimize")
+    objective = AlphaObjective(lambda _: network(), artifact_store=False)
+    trial = study.ask()
+    study.tell(trial, objective(trial))
+    assert study.best_value == pytest.approx(AlphaScore()(wwopt.analyze(network())))
+
+
+def test_threads_do_not_mix(network):
+    """With ``n_jobs`` each trial keeps the score of its own model."""
+    study = optuna.create_study(direction="minimize")
+    objective = AlphaObjective(lambda trial: network(trial.suggest_float("decay", 0.2, 1)), artifact_store=False)
+    study.optimize(objective, n_trials=8, n_jobs=4)
+    for trial in study.trials:
+        assert trial.value == pytest.approx(AlphaScore()(wwopt.analyze(network(trial.params["decay"]))))
+
+
+def test_attributes_are_plain_json(network, diverged):
+    """Nothing but JSON is left on trials and study, also where numbers are missing."""
+    models = [network(), diverged]
+    study = run(lambda trial: models[trial.number], n_trials=2)
+    for attributes in (study.user_attrs, *(trial.user_attrs for trial in study.trials)):
+        assert json.loads(json.dumps(attributes, allow_nan=False)) == attributes
+
+
+def test_the_winner_is_kept(network, tmp_path):
+    """`load_best` gives back the winner's weights and analysis, from the default folder and from a store."""
+    train = lambda trial: network([0.9, 0.5, 0.0][trial.number])  # noqa: E731
+    for store in (None, FileSystemArtifactStore(tmp_path)):
+        study = run(train, n_trials=3, artifact_store=store)
+        best = load_best(study, artifact_store=store)
+        assert best.trial.number == study.best_trial.number
+        assert torch.equal(best.state_dict["layer.weight"], train(best.trial)["layer.weight"])
+        assert AlphaScore()(best.analysis) == pytest.approx(study.best_value)
+
+
+def test_nothing_kept_is_said(network):
+    """Where no weights were kept, `load_best` says so."""
+    with pytest.raises(ValueError, match="No weights were kept of trial 0"):
+        load_best(run(lambda _: network(), artifact_store=False))
+
+
+def test_weights_that_cannot_be_kept_do_not_cost_the_trial(network, tmp_path, caplog):
+    """A store that fails is a warning; the trial is complete."""
+    store = FileSystemArtifactStore(tmp_path / "missing" / "folder")
+    with caplog.at_level(logging.WARNING, "wwopt"):
+        study = run(lambda _: network(), artifact_store=store)
+    assert study.trials[0].state == TrialState.COMPLETE
+    assert "weights of trial 0 could not be kept" in caplog.text
+
+
+def test_a_retried_trial_gets_fresh_constraints(network):
+    """A retry copies its predecessor's attributes; the objective replaces them."""
+    study = optuna.create_study(direction="minimize")
+    died = run(lambda _: network(6.0), study=study).trials[0]
+    retry = optuna.trial.create_trial(
+        state=TrialState.WAITING, user_attrs=died.user_attrs, system_attrs={**died.system_attrs, "failed_trial": 0}
+    )
+    study.add_trial(retry)
+    run(lambda _: network(0.5), study=study)
+    assert max(died.constraints.values()) > 0
+    assert max(study.trials[1].constraints.values()) <= 0
+    assert study.best_trial.number == 1
+
+
+class Recorder:
+    """A tracker that writes down what it is told."""
+
+    def __init__(self, calls=None, name="study"):
+        self.calls, self.name = [] if calls is None else calls, name
+
+    def child(self, name, *, params, tags):
+        self.calls.append(("child", name, dict(params), dict(tags)))
+        return Recorder(self.calls, name)
+
+    def log(self, analysis, *, step, metrics=None):
+        self.calls.append(("log", self.name, step, dict(metrics or {})))
+
+    def finish(self, state, *, reason="", timeout=None):
+        self.calls.append(("finish", self.name, state, reason))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.finish("complete")
+
+
+def test_trackers_hear_of_every_look_and_end(network):
+    """Each trial is a child with its parameters, its looks and its true final state."""
+
+    def train(trial):
+        trial.suggest_float("lr", 0.1, 0.1)
+        if trial.number == 2:
+            raise RuntimeError("no data")
+        for _ in range(2):
+            yield network([0.5, 6.0][trial.number]), 0.5
+
+    tracker = Recorder()
+    study = run(train, n_trials=3, every=1, trackers=[tracker])
+    children = [call for call in tracker.calls if call[0] == "child"]
+    assert [name for _, name, _, _ in children] == ["trial-0", "trial-1", "trial-2"]
+    assert all(params == {"lr": 0.1} for _, _, params, _ in children)
+    assert children[0][3] == {"study": study.study_name, "trial": "0"}
+    looks = [call for call in tracker.calls if call[0] == "log"]
+    assert [(name, step) for _, name, step, _ in looks] == [("trial-0", 0), ("trial-0", 1), ("trial-1", 0)]
+    assert set(looks[0][3]) == {"ww/score", "train_loss"}
+    ends = {name: (state, reason) for kind, name, state, reason in (c for c in tracker.calls if c[0] == "finish")}
+    assert ends["trial-0"] == ("complete", "")
+    assert ends["trial-1"][0] == "pruned"
+    assert "stable rank" in ends["trial-1"][1]
+    assert ends["trial-2"] == ("failed", "RuntimeError: no data")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"every": 0}, '`every` must be "auto" or at least 1, got 0'),
+        ({"every": "often"}, "`every` must be"),
+        ({"n_steps": 0}, "`n_steps` must be at least 1, got 0"),
+    ],
+)
+def test_arguments_are_checked(options, message):
+    """Bad arguments are refused when the objective is made, not in the first trial."""
+    with pytest.raises(ValueError, match=message):
+        AlphaObjective(lambda _: None, **options)
+
+
+def test_train_must_be_callable():
+    """A mapping in place of a function is named."""
+    with pytest.raises(TypeError, match="`train` must be a function of a trial, got dict"):
+        AlphaObjective({})
