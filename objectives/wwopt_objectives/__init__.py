@@ -1,9 +1,15 @@
 """Optuna objectives, pruners and constraints that look at weights alone."""
 
+try:
+    import optuna as _optuna  # noqa: F401
+except ImportError as error:
+    raise ImportError("wwopt_objectives needs Optuna. Run `pip install 'wwopt[optuna]'`.") from error
+
 from wwopt.score import AlphaScore
 from wwopt_objectives.artifacts import Best, load_best
 from wwopt_objectives.constraints import apply_constraints
+from wwopt_objectives.monitor import AlphaMonitor
 from wwopt_objectives.objective import AlphaObjective
 from wwopt_objectives.pruner import AlphaPruner
 
-__all__ = ["AlphaObjective", "AlphaPruner", "AlphaScore", "Best", "apply_constraints", "load_best"]
+__all__ = ["AlphaMonitor", "AlphaObjective", "AlphaPruner", "AlphaScore", "Best", "apply_constraints", "load_best"]

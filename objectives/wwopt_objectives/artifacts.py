@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,7 @@ def load_best(study: optuna.Study, *, artifact_store: ArtifactStore | None = Non
     ValueError
         No trial is complete and feasible, or nothing was kept of the winner.
     """
-    trial = study.best_trial if len(study.directions) == 1 else study.best_trials[0]
+    trial = _winner(study)
     ids = trial.user_attrs.get(ATTRIBUTE)
     if ids is None:
         raise ValueError(
@@ -94,6 +95,18 @@ def load_best(study: optuna.Study, *, artifact_store: ArtifactStore | None = Non
         for kind, path in paths.items():
             download_artifact(artifact_store=store, file_path=str(path), artifact_id=ids[kind])
         return Best(trial, load_file(paths["weights"]), Analysis.load(paths["analysis"]))
+
+
+def _winner(study: optuna.Study) -> optuna.trial.FrozenTrial:
+    try:
+        return study.best_trial
+    except ValueError as error:
+        reasons = Counter(str(trial.user_attrs.get("ww_pruned_by") or trial.state.name) for trial in study.trials)
+        common = f" Most common: {reasons.most_common(1)[0][0]}." if reasons else ""
+        raise ValueError(
+            f"None of the {len(study.trials)} trials of {study.study_name!r} is complete and feasible, so there is no "
+            f"winner.{common} Run more trials, or widen the search towards smaller learning rates."
+        ) from error
 
 
 def _state_dict(model: Any) -> dict[str, torch.Tensor]:

@@ -211,6 +211,13 @@ def test_nothing_kept_is_said(network):
         load_best(run(lambda _: network(), artifact_store=False))
 
 
+def test_no_winner_is_said_with_the_reason(network):
+    """Where every trial was pruned, `load_best` says so and why."""
+    study = run(lambda _: iter([network(6.0)]), n_trials=2)
+    with pytest.raises(ValueError, match=r"None of the 2 trials .* Most common: collapsed: a stable rank"):
+        load_best(study)
+
+
 def test_weights_that_cannot_be_kept_do_not_cost_the_trial(network, tmp_path, caplog):
     """A store that fails is a warning; the trial is complete."""
     store = FileSystemArtifactStore(tmp_path / "missing" / "folder")

@@ -1,0 +1,72 @@
+"""`AlphaMonitor` on networks whose layers are made to be this or that."""
+
+import numpy as np
+import pytest
+import torch
+
+from wwopt_objectives import AlphaMonitor
+
+
+class Model(torch.nn.Module):
+    """One layer whose weights a test sets."""
+
+    def __init__(self, weights):
+        super().__init__()
+        self.layer = torch.nn.Linear(64, 64)
+        self.become(weights)
+
+    def become(self, weights):
+        with torch.no_grad():
+            self.layer.weight.copy_(weights["layer.weight"])
+
+
+def stray(weights):
+    weights["layer.weight"][[1, 5, 9], [2, 6, 3]] += 40
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("make", "verdict"),
+    [
+        (lambda network, diverged: diverged, "broken"),
+        (lambda network, diverged: network(6.0), "collapsed"),
+        (lambda network, diverged: stray(network(0.2)), "trapped"),
+        (lambda network, diverged: {"layer.weight": torch.randn(64, 64)}, "too early"),
+        (lambda network, diverged: network(0.5), "training"),
+        (lambda network, diverged: network(0.65), "over-trained"),
+    ],
+)
+def test_verdicts(network, diverged, make, verdict):
+    """Each kind of layer is called what it is, with the advice that belongs to it."""
+    torch.manual_seed(0)
+    reading = AlphaMonitor(Model(make(network, diverged))).step(0)
+    assert reading.layers[0].verdict == verdict, reading.analysis.details.T
+    assert reading.layers[0].advice
+    assert reading.broken == (verdict in ("broken", "collapsed", "trapped"))
+
+
+def test_a_steady_layer_has_converged(network):
+    """Three readings alike make a layer converged, and one that moves does not."""
+    model = Model(network(0.5))
+    monitor = AlphaMonitor(model)
+    assert [monitor.step(step).layers[0].verdict for step in range(3)] == ["training", "training", "converged"]
+    model.become(network(0.35))
+    assert monitor.step(3).layers[0].verdict != "converged"
+    assert [reading.step for reading in monitor.history] == [0, 1, 2, 3]
+
+
+def test_the_model_is_only_read(network):
+    """Weights, mode and gradients are as before."""
+    model = Model(network(0.5))
+    model.eval()
+    before = model.layer.weight.detach().clone()
+    AlphaMonitor(model).step(0)
+    assert torch.equal(before, model.layer.weight)
+    assert not model.training
+    assert model.layer.weight.grad is None
+
+
+def test_something_else_than_a_model():
+    """The type of what was given is named."""
+    with pytest.raises(TypeError, match=r"`model` must be a torch\.nn\.Module, got ndarray"):
+        AlphaMonitor(np.eye(3))
