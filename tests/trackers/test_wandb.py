@@ -1,0 +1,102 @@
+"""W&B offline: what its files hold, record by record."""
+
+import json
+import threading
+from collections import defaultdict
+
+import pytest
+
+from wwopt_trackers import WandbTracker
+from wwopt_trackers.wandb_file import read_records
+
+
+def read_runs(folder):
+    """Records of each run by kind."""
+    runs = {}
+    for file in folder.glob("wandb/offline-run-*/*.wandb"):
+        records = defaultdict(list)
+        for record in read_records(file):
+            kind = record.WhichOneof("record_type")
+            records[kind].append(getattr(record, kind))
+        runs[records["run"][0].display_name] = records
+    return runs
+
+
+def rows(records):
+    return [{item.nested_key[0]: json.loads(item.value_json) for item in row.item} for row in records["history"]]
+
+
+def summary(records):
+    return {
+        update.key or update.nested_key[0]: json.loads(update.value_json)
+        for record in records["summary"]
+        for update in record.update
+    }
+
+
+def test_a_study_is_a_group_and_a_trial_a_run(analysis, tmp_path):
+    """Configuration, steps, time stamps, states, spectra and exit codes are on disk when the tracker has finished."""
+    with WandbTracker(project="digits") as tracker:
+        for number, state in enumerate(["complete", "pruned", "failed"]):
+            trial = tracker.child(f"trial-{number}", params={"lr": 0.1}, tags={"study": "study"})
+            for step in (5, 3, 4):
+                trial.log(analysis, step=step, metrics={"loss": float("nan")})
+            trial.finish(state, reason=f"it was {state}")
+    runs = read_runs(tmp_path)
+    assert sorted(runs) == ["trial-0", "trial-1", "trial-2"]
+    for number, state in enumerate(["complete", "pruned", "failed"]):
+        records = runs[f"trial-{number}"]
+        (run,) = records["run"]
+        assert (run.project, run.run_group, run.job_type) == ("digits", "study", "trial")
+        assert {update.key: update.value_json for update in run.config.update}["lr"] == "0.1"
+        assert [row["ww/step"] for row in rows(records)] == [5, 3, 4]
+        assert rows(records)[0]["ww/alpha"] == analysis.summary["alpha"]
+        assert (summary(records)["ww/state"], summary(records)["ww/reason"]) == (state, f"it was {state}")
+        assert records["exit"][0].exit_code == (state == "failed")
+        assert len(records["artifact"]) == 3
+
+
+def test_the_step_metric_is_declared(analysis, tmp_path):
+    """W&B plots against `ww/step`, since a step of its own that goes back would be dropped."""
+    with WandbTracker(project="digits") as tracker:
+        tracker.log(analysis, step=0)
+    (records,) = read_runs(tmp_path).values()
+    assert {(metric.name, metric.glob_name, metric.step_metric) for metric in records["metric"]} >= {
+        ("ww/step", "", ""),
+        ("", "*", "ww/step"),
+    }
+
+
+def test_threads_do_not_mix(analysis, tmp_path):
+    """Four trials in four threads: each run has its own rows, all of them, in order."""
+
+    def train(tracker, number):
+        trial = tracker.child(f"{number}", params={}, tags={})
+        for step in range(10):
+            trial.log(analysis, step=step, metrics={"number": number})
+        trial.finish("complete")
+
+    with WandbTracker(project="digits") as tracker:
+        threads = [threading.Thread(target=train, args=(tracker, number)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    for name, records in read_runs(tmp_path).items():
+        assert [(row["ww/step"], row["number"]) for row in rows(records)] == [(step, int(name)) for step in range(10)]
+
+
+def test_offline_unless_a_key_is_set(monkeypatch, tmp_path):
+    """Nobody is asked for a key."""
+    assert WandbTracker(project="a").about["mode"] == "offline"
+    (tmp_path / "netrc").write_text("machine api.wandb.ai login user password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    assert WandbTracker(project="a").about["mode"] == "online"
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    assert WandbTracker(project="a").about["mode"] == "offline"
+
+
+def test_a_mode_that_does_not_exist():
+    """The error names the argument and the choices."""
+    with pytest.raises(ValueError, match="`mode` must be 'online' or 'offline', got 'later'"):
+        WandbTracker(project="a", mode="later")

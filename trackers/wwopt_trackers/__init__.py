@@ -1,0 +1,10 @@
+"""Trackers for wwopt: MLflow, Weights & Biases, and the local journal beneath both."""
+
+from __future__ import annotations
+
+from wwopt_trackers.local import LocalTracker
+from wwopt_trackers.mlflow import MLflowTracker
+from wwopt_trackers.recovery import Synced, Verified, sync, verify
+from wwopt_trackers.wandb import WandbTracker
+
+__all__ = ["LocalTracker", "MLflowTracker", "Synced", "Verified", "WandbTracker", "sync", "verify"]

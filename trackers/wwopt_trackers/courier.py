@@ -1,0 +1,115 @@
+"""Bringing a journal to its backend, each point once, however often the backend fails."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wwopt_trackers.destination import connect
+from wwopt_trackers.journal import Journal
+from wwopt_trackers.ledger import Ledger
+from wwopt_trackers.payload import complete
+from wwopt_trackers.records import Delivery, Run
+
+if TYPE_CHECKING:
+    from wwopt_trackers.destination import Destination, RemoteRun
+
+__all__ = ["UNFINISHED", "Courier"]
+
+CHUNK = 100  # entries that are read from the journal at a time
+UNFINISHED = "the process ended before the run did"
+
+
+class Courier:
+    """Delivers one journal. One courier at a time may do so: hold the lock beside it.
+
+    Parameters
+    ----------
+    path : Path
+        The journal's file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.journal, self.ledger = Journal(path), Ledger(path)
+        self._destination: Destination | None = None
+        self._opened: dict[str, RemoteRun] = {}
+
+    def deliver(self, *, settle: bool = False) -> bool:
+        """Deliver all there is, and say whether nothing failed.
+
+        Parameters
+        ----------
+        settle : bool
+            The journal's process is gone: what has not ended has failed, what was not written will not be.
+        """
+        if settle:
+            for run in self.journal.runs():
+                self.journal.close_run(run.id, "failed", UNFINISHED)
+        runs = self.ledger.open_runs(self.journal)
+        try:
+            if runs:
+                self._destination = self._destination or connect(self.journal.about)
+                self._destination.check()
+        except Exception as error:  # noqa: BLE001  (backends raise anything)
+            return self._failed(error)
+        outcomes = [self._attempt(run, settle=settle) for run in runs]
+        return all(outcomes)
+
+    def close(self) -> None:
+        """Close the files."""
+        self.journal.close()
+        self.ledger.close()
+
+    def _attempt(self, run: Run, *, settle: bool) -> bool:
+        try:
+            self._deliver(run, settle=settle)
+        except Exception as error:  # noqa: BLE001  (backends raise anything)
+            self._opened.clear()
+            if self._destination is not None:
+                self._destination.forget()
+            return self._failed(error)
+        return True
+
+    def _deliver(self, run: Run, *, settle: bool) -> None:
+        remote = self._open(run)
+        delivery = self.ledger.delivery(run.id) or Delivery()
+        while entries := self.journal.entries(run.id, after=delivery.entry, limit=CHUNK):
+            remote.send(entries)
+            delivery = self._record(run, replace(delivery, entry=entries[-1].id))
+        for artifact in self.journal.artifacts(run.id, after=delivery.artifact):
+            if artifact.folder:
+                remote.attach(complete(self.journal.path.parent / artifact.folder), artifact.step)
+            delivery = self._record(run, replace(delivery, artifact=artifact.id))
+        if run.state and not delivery.closed and (settle or not self.journal.missing_artifacts(run.id)):
+            remote.close(run)
+            del self._opened[run.id]
+            self._record(run, replace(delivery, closed=True))
+
+    def _open(self, run: Run) -> RemoteRun:
+        if run.id in self._opened:
+            return self._opened[run.id]
+        assert self._destination is not None  # noqa: S101  (deliver connects)
+        parent = self._remote_name(run.parent) if run.parent else None
+        earlier = self.ledger.delivery(run.id)
+        self._record(run, earlier or Delivery())  # an attempt that dies now may have created the run
+        remote = self._destination.open(run, parent, earlier)
+        delivery = Delivery() if remote.fresh or earlier is None else earlier
+        self._record(run, replace(delivery, remote=remote.name))
+        self._opened[run.id] = remote
+        return remote
+
+    def _remote_name(self, run: str) -> str:
+        """Name of a run at the backend, where it is made if it is not there."""
+        delivery = self.ledger.delivery(run)
+        if delivery and delivery.remote:
+            return delivery.remote
+        return self._open(next(other for other in self.journal.runs() if other.id == run)).name
+
+    def _record(self, run: Run, delivery: Delivery) -> Delivery:
+        self.ledger.record(run.id, delivery)
+        return delivery
+
+    def _failed(self, error: Exception) -> bool:
+        self.ledger.add_fault(f"{type(error).__name__}: {error}")
+        return False

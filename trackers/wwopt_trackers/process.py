@@ -1,0 +1,95 @@
+"""The courier's process: what a backend costs in time and in memory is not the training's."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from wwopt_trackers.courier import Courier
+from wwopt_trackers.journal import Journal, find_journals
+from wwopt_trackers.sqlite import is_locked, locked
+
+__all__ = ["OWNER", "attend", "settle", "start"]
+
+OWNER, COURIER = ".owner", ".courier"  # locks beside a journal: of the process that writes it, and that delivers it
+POLL = 0.1  # seconds between two looks at the journal
+LONGEST_PAUSE = 5.0  # seconds between attempts while the backend fails
+IMPATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}  # MLflow's own: 4 minutes
+
+
+def start(journal: Path) -> subprocess.Popen[bytes]:
+    """Start a courier for a journal; it ends after the process that owns the journal."""
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    return subprocess.Popen(  # noqa: S603  (this interpreter, this package)
+        [sys.executable, "-P", "-m", "wwopt_trackers", str(journal)],
+        env={**IMPATIENCE, **os.environ, "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,  # an interrupt from the keyboard is the training's: what it has logged still goes out
+    )
+
+
+def attend(path: Path) -> None:
+    """Deliver a journal as it grows, until its owner is gone; and what others like it have left behind."""
+    with locked(path.with_suffix(COURIER), timeout=10):
+        courier, pause, adopted = Courier(path), 0.0, False
+        while True:
+            orphaned = not is_locked(path.with_suffix(OWNER))
+            seen = courier.journal.version()
+            done = courier.deliver(settle=orphaned)
+            if orphaned:
+                break
+            if done and not adopted:
+                _adopt(courier.journal)
+                adopted = True
+            pause = 0.0 if done else min(LONGEST_PAUSE, 2 * pause or POLL)
+            _wait(courier.journal, pause, seen if done else None)
+        courier.close()
+
+
+def settle(journal: Path) -> str:
+    """Deliver the journal of a process that is gone; what went wrong, or nothing.
+
+    Raises
+    ------
+    TimeoutError
+        It is being written or delivered.
+    """
+    with locked(journal.with_suffix(OWNER)), locked(journal.with_suffix(COURIER)):
+        courier = Courier(journal)
+        try:
+            return "" if courier.deliver(settle=True) else courier.ledger.faults()[-1][1]
+        finally:
+            courier.close()
+
+
+def _wait(journal: Journal, pause: float, seen: int | None) -> None:
+    """Wait until the pause is over and something was written since, or until the owner is gone."""
+    end = time.monotonic() + pause
+    while is_locked(journal.path.with_suffix(OWNER)):
+        time.sleep(POLL)
+        if time.monotonic() >= end and journal.version() != seen:
+            return
+
+
+def _adopt(journal: Journal) -> None:
+    """Deliver what processes that died have left for the same backend."""
+    for other in find_journals(journal.path.parent):
+        with suppress(TimeoutError, ValueError, OSError, sqlite3.Error):  # busy, or not for us to judge
+            if other != journal.path and _about(other) == journal.about:
+                settle(other)
+
+
+def _about(path: Path) -> dict[str, Any]:
+    journal = Journal(path)
+    try:
+        return journal.about
+    finally:
+        journal.close()

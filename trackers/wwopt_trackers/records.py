@@ -1,0 +1,58 @@
+"""What a journal holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+__all__ = ["Artifact", "Delivery", "Entry", "Run"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A study or one of its trials; times are in milliseconds since 1970, ``state`` is None while it runs."""
+
+    id: str
+    parent: str | None
+    name: str
+    params: Mapping[str, Any]
+    tags: Mapping[str, str]
+    start: int
+    state: str | None
+    reason: str
+    stop: int | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The numbers of one step of a run; ``spectra`` says that an artifact belongs to it."""
+
+    id: int
+    run: str
+    step: int
+    time: int
+    metrics: Mapping[str, float]
+    spectra: bool
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """The folder with the spectra of an entry; ``fault`` says why there is none."""
+
+    id: int
+    entry: int
+    run: str
+    step: int
+    folder: str
+    fault: str
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """How far a run has come: the backend's name for it, and the last entry and artifact that it has."""
+
+    remote: str | None = None
+    entry: int = 0
+    artifact: int = 0
+    closed: bool = False

@@ -1,0 +1,44 @@
+"""W&B's files as they lie on disk: records of the LevelDB log format."""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+__all__ = ["read_records", "read_rows"]
+
+PREAMBLE, BLOCK = 7, 32768
+HEADER = struct.Struct("<IHB")  # checksum, length, type
+FULL, LAST = 1, 4
+
+
+def read_records(file: Path) -> Iterator[Any]:
+    """Read the records of a ``.wandb`` file, up to where it is cut off."""
+    from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # noqa: PLC0415
+
+    data = file.read_bytes()
+    position, text = PREAMBLE, b""
+    while position + HEADER.size <= len(data):
+        left = BLOCK - position % BLOCK
+        if left < HEADER.size:
+            position += left
+            continue
+        _, length, kind = HEADER.unpack_from(data, position)
+        position += HEADER.size
+        if kind == 0 or position + length > len(data):
+            return
+        text += data[position : position + length]
+        position += length
+        if kind in (FULL, LAST):
+            yield Record.FromString(text)
+            text = b""
+
+
+def read_rows(file: Path) -> Iterator[dict[str, Any]]:
+    """Read what was logged to a ``.wandb`` file, row by row."""
+    for record in read_records(file):
+        if record.WhichOneof("record_type") == "history":
+            yield {(item.key or item.nested_key[0]): json.loads(item.value_json) for item in record.history.item}
