@@ -71,7 +71,7 @@ class AlphaScore:
     - ``undertrained``: one for alpha above 6, growing from 0 at 6 to 1 at 7.
     - ``rank``: ``20 / stable_rank``. Collapse shows in the rank before it shows in alpha; the stable rank
       counts the directions that carry the layer's energy, so it has an absolute scale.
-    - ``noise``: ``10 max(0, 0.3 - rand_distance)``. A layer whose spectrum is that of a random matrix has
+    - ``noise``: ``5 max(0, 0.3 - rand_distance)``. A layer whose spectrum is that of a random matrix has
       learned nothing, whatever its alpha: small random matrices have alphas between 2 and 6.
     - ``traps``: ``5 trap_energy``, the share of the layer's energy in elements that stand out.
 
@@ -104,7 +104,7 @@ class AlphaScore:
     level: float = 1.0
     undertrained: float = 1.0
     rank: float = 20.0
-    noise: float = 10.0
+    noise: float = 5.0
     traps: float = 5.0
     target: float = 2.0
     noise_distance: float = 0.3

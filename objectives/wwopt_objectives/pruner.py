@@ -57,7 +57,7 @@ class AlphaPruner(BasePruner):
     interval_steps : int
         Steps between two decisions, counted from the end of the warm-up.
     max_score : float
-        `AlphaScore` above which a network is not worth its training. 5 is where networks on the tasks
+        `AlphaScore` above which a network is not worth its training. 4 is where networks on the tasks
         that the default was tuned on stopped to be near the best.
     wrapped : BasePruner, optional
         Another pruner, which is asked when this one sees no reason.
@@ -79,7 +79,7 @@ class AlphaPruner(BasePruner):
         n_startup_trials: int = 0,
         n_warmup_steps: int | Literal["auto"] = "auto",
         interval_steps: int = 1,
-        max_score: float = 5.0,
+        max_score: float = 4.0,
         wrapped: BasePruner | None = None,
     ) -> None:
         if n_startup_trials < 0:

@@ -53,7 +53,7 @@ def test_level_counts_after_the_warm_up_only():
 
 def test_a_falling_score_is_given_time():
     """A score that will be low enough at the end by its present fall is no reason."""
-    assert not pruned(AlphaPruner(), [[5, 8.0], [9, 7.0]])
+    assert not pruned(AlphaPruner(), [[5, 7.0], [9, 5.0]])
     assert pruned(AlphaPruner(), [[5, 8.0], [9, 7.9]])
     assert pruned(AlphaPruner(), [[5, 6.0], [9, 7.0]])
 
@@ -135,7 +135,7 @@ def test_what_the_objective_leaves_is_what_the_pruner_reads(network):
     """`observe` keeps the last looks, few enough for any storage."""
     state = None
     for step in range(30):
-        state = observe(state, wwopt.analyze(network(0.5)), step, 30)
+        state = observe(state, wwopt.analyze(network(0.4)), step, 30)
     assert [step for step, _ in state["levels"]] == list(range(24, 30))
     assert not pruned(AlphaPruner(), **state)
 
