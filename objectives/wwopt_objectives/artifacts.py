@@ -105,7 +105,7 @@ def _winner(study: optuna.Study) -> optuna.trial.FrozenTrial:
         common = f" Most common: {reasons.most_common(1)[0][0]}." if reasons else ""
         raise ValueError(
             f"None of the {len(study.trials)} trials of {study.study_name!r} is complete and feasible, so there is no "
-            f"winner.{common} Run more trials, or widen the search towards smaller learning rates."
+            f"winner.{common} Run more trials, or change the search space."
         ) from error
 
 

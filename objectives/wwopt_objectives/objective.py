@@ -165,6 +165,8 @@ class AlphaObjective:
         trial.set_user_attr(SCORE, {"score": explanation["score"], "terms": explanation["terms"]})
         trial.set_user_attr("ww_summary", _native(analysis.summary))
         trial.set_user_attr("ww_step", checkpoint.step)
+        seen = trial.user_attrs.get(STATE)
+        trial.set_user_attr(STATE, observe(seen, analysis, checkpoint.step, self._n_steps))
         metrics = {"ww/score": explanation["score"]}
         if checkpoint.loss is not None:
             trial.set_user_attr("train_loss", checkpoint.loss)
@@ -174,9 +176,7 @@ class AlphaObjective:
 
     def _report(self, trial: optuna.Trial, look: _Look) -> None:
         """Report a score and stop the trial where the pruner says so."""
-        step = look.checkpoint.step
-        trial.set_user_attr(STATE, observe(trial.user_attrs.get(STATE), look.analysis, step, self._n_steps))
-        trial.report(look.score, step)
+        trial.report(look.score, look.checkpoint.step)
         if not trial.should_prune():
             return
         reason = _reason(trial)

@@ -44,8 +44,9 @@ class AlphaPruner(BasePruner):
 
     - from the first look on, it prunes what has collapsed or diverged: layers that are not finite or
       degenerate, a stable rank below 1.5, a trap energy above 0.1;
-    - once alpha speaks, after ``n_warmup_steps``, it prunes what is still above ``max_score`` on
-      `AlphaScore`'s scale and does not fall fast enough to come below it by the end.
+    - once alpha speaks, after ``n_warmup_steps``, it prunes what is above ``max_score`` on `AlphaScore`'s
+      scale, or above the best finished trial by ``margin``, and does not fall fast enough to come below
+      that by the end.
 
     Parameters
     ----------
@@ -57,8 +58,9 @@ class AlphaPruner(BasePruner):
     interval_steps : int
         Steps between two decisions, counted from the end of the warm-up.
     max_score : float
-        `AlphaScore` above which a network is not worth its training. 4 is where networks on the tasks
-        that the default was tuned on stopped to be near the best.
+        `AlphaScore` above which a network is not worth its training, whatever the others are. Noise has about 6.
+    margin : float
+        How much worse than the best finished trial a network may be and go on.
     wrapped : BasePruner, optional
         Another pruner, which is asked when this one sees no reason.
 
@@ -79,7 +81,8 @@ class AlphaPruner(BasePruner):
         n_startup_trials: int = 0,
         n_warmup_steps: int | Literal["auto"] = "auto",
         interval_steps: int = 1,
-        max_score: float = 4.0,
+        max_score: float = 6.0,
+        margin: float = 1.5,
         wrapped: BasePruner | None = None,
     ) -> None:
         if n_startup_trials < 0:
@@ -88,8 +91,9 @@ class AlphaPruner(BasePruner):
             raise ValueError(f'`n_warmup_steps` must be "auto" or 0 or more, got {n_warmup_steps!r}.')
         if interval_steps < 1:
             raise ValueError(f"`interval_steps` must be at least 1, got {interval_steps}.")
-        if not (math.isfinite(max_score) and max_score > 0):
-            raise ValueError(f"`max_score` must be a positive number, got {max_score}.")
+        for name, value in (("max_score", max_score), ("margin", margin)):
+            if not (math.isfinite(value) and value > 0):
+                raise ValueError(f"`{name}` must be a positive number, got {value}.")
         if isinstance(wrapped, HyperbandPruner):
             warnings.warn(
                 "Optuna filters a sampler's trials by bracket only where HyperbandPruner is the study's own pruner; "
@@ -100,6 +104,7 @@ class AlphaPruner(BasePruner):
         self._n_warmup_steps = n_warmup_steps
         self._interval_steps = interval_steps
         self._max_score = max_score
+        self._margin = margin
         self._wrapped = wrapped
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
@@ -111,12 +116,12 @@ class AlphaPruner(BasePruner):
         if self._n_startup_trials and _finished(study) < self._n_startup_trials:
             return None
         state = trial.user_attrs.get(STATE)
-        own = self._own_reason(state) if state else None
+        own = self._own_reason(study, state) if state else None
         if own is None and self._wrapped is not None and self._wrapped.prune(study, trial):
             return type(self._wrapped).__name__
         return own
 
-    def _own_reason(self, state: dict[str, Any]) -> str | None:
+    def _own_reason(self, study: optuna.Study, state: dict[str, Any]) -> str | None:
         step = state["levels"][-1][0]
         if state["unusable"] > 0:
             return f"collapsed: {state['unusable']:.0%} of the layers cannot be fitted at step {step}"
@@ -124,17 +129,18 @@ class AlphaPruner(BasePruner):
             return f"collapsed: a stable rank of {state['stable_rank']:.2f} at step {step}"
         if state["trap_energy"] > MOST_TRAPPED:
             return f"diverged: {state['trap_energy']:.0%} of a layer's energy in stray elements at step {step}"
-        return self._hopeless(state["levels"], state["n_steps"])
+        return self._hopeless(study, state["levels"], state["n_steps"])
 
-    def _hopeless(self, levels: list[list[float]], n_steps: int | None) -> str | None:
+    def _hopeless(self, study: optuna.Study, levels: list[list[float]], n_steps: int | None) -> str | None:
         warmup = self._warmup(n_steps)
         step, level = levels[-1]
-        if warmup is None or step < warmup or not self._asked(levels, warmup) or level <= self._max_score:
+        if warmup is None or step < warmup or not self._asked(levels, warmup):
             return None
+        limit = min(self._max_score, _best_level(study) + self._margin)
         expected = level + _slope(levels) * max((n_steps or step + 1) - 1 - step, 0)
-        if expected <= self._max_score:
+        if expected <= limit:
             return None
-        return f"going nowhere: score {level:.2f} at step {step}, {expected:.2f} by the end, above {self._max_score:g}"
+        return f"going nowhere: score {level:.2f} at step {step}, {expected:.2f} by the end, above {limit:.2f}"
 
     def _warmup(self, n_steps: int | None) -> int | None:
         if self._n_warmup_steps != "auto":
@@ -151,6 +157,13 @@ class AlphaPruner(BasePruner):
 def _finished(study: optuna.Study) -> int:
     states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     return len(study.get_trials(deepcopy=False, states=states))
+
+
+def _best_level(study: optuna.Study) -> float:
+    """Score of the best finished trial by its weights; infinity where none is finished."""
+    finished = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    states = [trial.user_attrs.get(STATE) for trial in finished]
+    return min((state["levels"][-1][1] for state in states if state), default=math.inf)
 
 
 def _slope(levels: list[list[float]]) -> float:

@@ -53,9 +53,19 @@ def test_level_counts_after_the_warm_up_only():
 
 def test_a_falling_score_is_given_time():
     """A score that will be low enough at the end by its present fall is no reason."""
-    assert not pruned(AlphaPruner(), [[5, 7.0], [9, 5.0]])
+    assert not pruned(AlphaPruner(), [[5, 9.0], [9, 7.5]])
     assert pruned(AlphaPruner(), [[5, 8.0], [9, 7.9]])
     assert pruned(AlphaPruner(), [[5, 6.0], [9, 7.0]])
+
+
+def test_the_best_finished_trial_sets_the_bar():
+    """Without a finished trial `max_score` decides; with one, its score and `margin` do too."""
+    study = optuna.create_study(direction="minimize", pruner=AlphaPruner(max_score=6.0, margin=1.5))
+    assert trial_with(study, [[9, 4.0]]).should_prune() is False
+    best = trial_with(study, [[19, 2.0]])
+    study.tell(best, 2.0)
+    assert trial_with(study, [[9, 4.0]]).should_prune() is True
+    assert trial_with(study, [[9, 3.4]]).should_prune() is False
 
 
 def test_without_the_number_of_steps_level_does_not_count():
@@ -147,6 +157,7 @@ def test_what_the_objective_leaves_is_what_the_pruner_reads(network):
         ({"n_warmup_steps": -2}, '`n_warmup_steps` must be "auto" or 0 or more, got -2'),
         ({"interval_steps": 0}, "`interval_steps` must be at least 1, got 0"),
         ({"max_score": math.nan}, "`max_score` must be a positive number"),
+        ({"margin": 0}, "`margin` must be a positive number, got 0"),
     ],
 )
 def test_arguments_are_checked(options, message):

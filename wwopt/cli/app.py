@@ -34,6 +34,7 @@ def run(arguments: list[str] | None = None) -> int:
     except (ValueError, OSError, ImportError) as error:
         return _fail(str(error))
     except (typer.Abort, KeyboardInterrupt):
+        sys.stderr.write("wwopt: interrupted; what was finished is kept\n")
         return INTERRUPTED
     return status if isinstance(status, int) else DONE
 
