@@ -76,7 +76,7 @@ class Analysis:
         ``share_unusable`` are shares in [0, 1] of the analysed layers; ``layers`` counts them.
         """
         rows = self.details
-        means = {name: _mean(rows[name]) for name in SUMMARY}
+        means = {name: _mean(rows[name]) for name in (*SUMMARY, "trap_energy")}
         shares = {
             "share_over_6": rows["alpha"] > 6,
             "share_under_2": rows["alpha"] < 2,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
 
     from wwopt.analysis import Analysis
-    from wwopt.score import Score
+    from wwopt.score import Explanation, Score
     from wwopt.tracking import Tracker
 
 __all__ = ["AlphaObjective"]
@@ -37,7 +37,11 @@ class _Look:
 
     checkpoint: Checkpoint
     analysis: Analysis
-    score: float
+    explanation: Explanation
+
+    @property
+    def score(self) -> float:
+        return self.explanation["score"]
 
 
 class AlphaObjective:
@@ -120,7 +124,7 @@ class AlphaObjective:
             fail_constraints(trial)
             runs.finish("failed", f"{type(error).__name__}: {error}")
             raise
-        apply_constraints(trial, look.analysis)
+        self._record(trial, look)
         self._keep(trial, look)
         runs.finish("complete", "")
         return look.score
@@ -162,17 +166,11 @@ class AlphaObjective:
     def _look(self, trial: optuna.Trial, checkpoint: Checkpoint, runs: _Runs) -> _Look:
         analysis = analyze(checkpoint.model, progress=False, **self._options)
         explanation = self._score.explain(analysis)
-        trial.set_user_attr(SCORE, {"score": explanation["score"], "terms": explanation["terms"]})
-        trial.set_user_attr("ww_summary", _native(analysis.summary))
-        trial.set_user_attr("ww_step", checkpoint.step)
         seen = trial.user_attrs.get(STATE)
         trial.set_user_attr(STATE, observe(seen, analysis, checkpoint.step, self._n_steps))
-        metrics = {"ww/score": explanation["score"]}
-        if checkpoint.loss is not None:
-            trial.set_user_attr("train_loss", checkpoint.loss)
-            metrics["train_loss"] = checkpoint.loss
-        runs.log(analysis, checkpoint.step, metrics)
-        return _Look(checkpoint, analysis, explanation["score"])
+        losses = {} if checkpoint.loss is None else {"train_loss": checkpoint.loss}
+        runs.log(analysis, checkpoint.step, {"ww/score": explanation["score"], **losses})
+        return _Look(checkpoint, analysis, explanation)
 
     def _report(self, trial: optuna.Trial, look: _Look) -> None:
         """Report a score and stop the trial where the pruner says so."""
@@ -180,9 +178,18 @@ class AlphaObjective:
         if not trial.should_prune():
             return
         reason = _reason(trial)
+        self._record(trial, look)
         trial.set_user_attr("ww_pruned_by", reason)
-        apply_constraints(trial, look.analysis)
         raise optuna.TrialPruned(reason)
+
+    def _record(self, trial: optuna.Trial, look: _Look) -> None:
+        """Leave the last look on the trial, once: every attribute is a commit, and commits cost more than looks."""
+        trial.set_user_attr(SCORE, {name: look.explanation[name] for name in ("score", "terms")})
+        trial.set_user_attr("ww_summary", _native(look.analysis.summary))
+        trial.set_user_attr("ww_step", look.checkpoint.step)
+        if look.checkpoint.loss is not None:
+            trial.set_user_attr("train_loss", look.checkpoint.loss)
+        apply_constraints(trial, look.analysis)
 
     def _keep(self, trial: optuna.Trial, look: _Look) -> None:
         """Keep the weights of a trial that may be the winner."""

@@ -116,7 +116,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
         "feasible": all(value <= 0 for value in trial.constraints.values()),
         **attributes["ww_score"],
         "alpha": summary["alpha"],
-        "trapped": summary["share_trapped"],
+        "trap_energy": summary["trap_energy"],
         "warnings": _warnings(summary),
         "train_loss": attributes["train_loss"],
         "epochs": attributes["ww_step"] + 1,
@@ -134,11 +134,11 @@ def _print_trials(console: Console, trials: pd.DataFrame, best: Best, folder: Pa
     complete = trials[trials["state"] == "complete"].sort_values("score")
     table = Table(title="\nBest trials by score (lower is better), and the terms it is made of", title_justify="left")
     terms = [term for term in complete["terms"].iloc[0] if any(row[term] for row in complete["terms"].head(TOP))]
-    for column in ("trial", "score", *terms, "alpha", "trapped", "warnings"):
+    for column in ("trial", "score", *terms, "alpha", "trap energy", "warnings"):
         table.add_column(column, justify="left" if column == "warnings" else "right")
     for row in complete.head(TOP).to_dict(orient="records"):
         numbers = (row["score"], *(row["terms"][term] for term in terms), row["alpha"])
-        table.add_row(str(row["trial"]), *map(number, numbers), f"{row['trapped']:.0%}", row["warnings"] or "-")
+        table.add_row(str(row["trial"]), *map(number, numbers), f"{row['trap_energy']:.2%}", row["warnings"] or "-")
     console.print(table)
     pruned, total = int((trials["state"] == "pruned").sum()), EPOCHS * len(trials)
     saved = total - int(trials["epochs"].sum())
