@@ -200,10 +200,7 @@ def _measure(batch: Sequence[WeightMatrix], settings: dict[str, Any]) -> list[_M
 
 def _read(matrix: WeightMatrix) -> Floats:
     """Stack of a layer in double precision, contiguous, shape (k, N, M)."""
-    import torch  # noqa: PLC0415  (heavy)
-
-    with torch.no_grad():
-        stack = matrix.read().to(device="cpu", dtype=torch.float64).contiguous().numpy()
+    stack = np.ascontiguousarray(matrix.read(), dtype=np.float64)
     return stack if matrix.scale == 1 else stack * matrix.scale
 
 

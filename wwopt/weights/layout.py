@@ -1,45 +1,57 @@
-"""How a tensor becomes matrices: convolutions sliced, long side first, tied weights once."""
+"""How a tensor becomes matrices: fused ones taken apart, convolutions sliced, long side first, tied ones once."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from wwopt.weights.elements import is_weight_dtype
+from wwopt.weights.fused import split
 from wwopt.weights.matrix import NamedTensor, WeightMatrix, Weights
+from wwopt.weights.readers import First, Stacked
+from wwopt.weights.reparametrized import put_together
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    import torch
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["layer_name", "to_matrices"]
 
-WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.")
+WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 CONVOLUTIONS = {3: "conv1d", 4: "conv2d", 5: "conv3d"}
 EMBEDDING_WORDS = ("embed", "wte", "wpe")
-FLOATING = ("float", "bfloat")
+MASKS = ("mask", "attn_mask", "causal_mask", "attention_mask")
+FLAT = ("_flat_param", "flat_param")
 
 
-def to_matrices(tensors: Iterable[NamedTensor]) -> Weights:
+def to_matrices(tensors: Iterable[NamedTensor], config: Mapping[str, Any] | None = None) -> Weights:
     """Turn a source's tensors into stacks of matrices.
 
     Vectors (biases, the scales of a normalisation) hold no matrix and are passed over; every tensor of
-    two or more dimensions becomes a `WeightMatrix` or an entry of ``skipped``.
+    two or more dimensions becomes one `WeightMatrix` or several, or an entry of ``skipped``.
+
+    Parameters
+    ----------
+    tensors : iterable of NamedTensor
+        All tensors of the source, in its order.
+    config : mapping, optional
+        What a model's configuration says of its heads, as in the ``config.json`` of Hugging Face.
+
+    Raises
+    ------
+    ValueError
+        Two tensors come out under the same name.
     """
-    matrices: dict[str, WeightMatrix] = {}
+    layers = _by_layer(put_together(tensors))
+    matrices: list[WeightMatrix] = []
     skipped: list[tuple[str, str]] = []
-    for tensor in tensors:
-        if len(tensor.shape) < 2:
-            continue
-        name = layer_name(tensor.name)
-        reason = _reason_to_skip(tensor)
-        if reason is None and name in matrices:
-            raise ValueError(f"Two tensors of the source come out as the layer {name!r}; rename one of them.")
-        if reason is None:
-            matrices[name] = _to_matrix(name, tensor)
-        else:
-            skipped.append((name, reason))
-    return Weights(tuple(matrices.values()), tuple(skipped))
+    for layer, tensor in layers.items():
+        reason = _reason_to_skip(layer, tensor)
+        if reason is not None:
+            skipped.append((layer, reason))
+        elif len(tensor.shape) > 1:
+            matrices += [_to_matrix(name, part) for name, part in split(_squeezed(tensor), layer, layers, config or {})]
+    return Weights(tuple(matrices), tuple(skipped))
 
 
 def layer_name(tensor_name: str) -> str:
@@ -49,35 +61,68 @@ def layer_name(tensor_name: str) -> str:
     'layer1.0.conv1'
     """
     for wrapper in WRAPPERS:
-        if tensor_name.startswith(wrapper):
-            return layer_name(tensor_name.removeprefix(wrapper))
+        while tensor_name.startswith(wrapper):
+            tensor_name = tensor_name.removeprefix(wrapper)
         tensor_name = tensor_name.replace("." + wrapper, ".")
+    if tensor_name.startswith(WRAPPERS):
+        return layer_name(tensor_name)
     return tensor_name.removesuffix(".weight")
 
 
-def _reason_to_skip(tensor: NamedTensor) -> str | None:
+def _by_layer(tensors: Iterable[NamedTensor]) -> dict[str, NamedTensor]:
+    layers: dict[str, NamedTensor] = {}
+    for tensor in tensors:
+        layer = layer_name(tensor.name)
+        if layer in layers and len(tensor.shape) > 1:
+            raise ValueError(
+                f"The tensors {layers[layer].name!r} and {tensor.name!r} both come out as the layer {layer!r}; "
+                "rename one of them."
+            )
+        layers[layer] = tensor
+    return layers
+
+
+def _reason_to_skip(layer: str, tensor: NamedTensor) -> str | None:  # noqa: PLR0911  (a chain of early returns)
+    leaf = layer.rpartition(".")[-1]
+    if leaf in FLAT:
+        return "flattened by FSDP; gather a full state dict and analyse that"
+    if len(tensor.shape) < 2:
+        return None
+    if tensor.unusable is not None:
+        return tensor.unusable
     if tensor.same_as is not None:
         return f"tied to {layer_name(tensor.same_as)}, counted there"
     if 0 in tensor.shape:
         return f"empty, shape {tuple(tensor.shape)}"
-    if not tensor.dtype.startswith(FLOATING):
+    if not is_weight_dtype(tensor.dtype):
         return f"not a weight: dtype {tensor.dtype}"
+    if leaf in MASKS:
+        return "a mask, not a weight"
     if len(tensor.shape) > max(CONVOLUTIONS):
         return f"{len(tensor.shape)} dimensions; layers of up to {max(CONVOLUTIONS)} are known"
     return None
 
 
+def _squeezed(tensor: NamedTensor) -> NamedTensor:
+    """Take the batch axis off a table of positions, shape (1, positions, features), that no module has claimed."""
+    if tensor.layer_type is None and len(tensor.shape) == 3 and tensor.shape[0] == 1:
+        return replace(tensor, shape=tensor.shape[1:], read=First(tensor.read), layer_type="embedding")
+    return tensor
+
+
 def _to_matrix(name: str, tensor: NamedTensor) -> WeightMatrix:
-    rows, columns, *window = tensor.shape
     layer_type = tensor.layer_type or _guess_type(name, len(tensor.shape))
+    rows, columns = (1, 2) if layer_type == "bilinear" else (0, 1)
+    n, m = tensor.shape[rows], tensor.shape[columns]
     return WeightMatrix(
         name=name,
         layer_type=layer_type,
-        k=math.prod(window),
-        N=max(rows, columns),
-        M=min(rows, columns),
-        read=_stacked(tensor.read, transpose=rows < columns),
-        scale=math.sqrt(0.5) if layer_type == "conv2d" else 1.0,
+        k=math.prod(tensor.shape) // (n * m),
+        N=max(n, m),
+        M=min(n, m),
+        read=Stacked(tensor.read, rows, columns, transpose=n < m),
+        scale=math.sqrt(0.5) if len(tensor.shape) == 4 else 1.0,
+        transposed=n < m,
     )
 
 
@@ -85,12 +130,3 @@ def _guess_type(name: str, ndim: int) -> str:
     if ndim in CONVOLUTIONS:
         return CONVOLUTIONS[ndim]
     return "embedding" if any(word in name.lower() for word in EMBEDDING_WORDS) else "dense"
-
-
-def _stacked(read: Callable[[], torch.Tensor], *, transpose: bool) -> Callable[[], torch.Tensor]:
-    def read_stack() -> torch.Tensor:
-        tensor = read()
-        stack = tensor.reshape(*tensor.shape[:2], -1).permute(2, 0, 1)
-        return stack.transpose(1, 2) if transpose else stack
-
-    return read_stack

@@ -1,16 +1,17 @@
-"""What every source is turned into: named stacks of matrices, described first and read later."""
+"""What every source is turned into: named tensors, then stacks of matrices, described first and read later."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
+import numpy as np
+from numpy.typing import NDArray
 
-    import torch
+__all__ = ["NamedTensor", "Read", "WeightMatrix", "Weights"]
 
-__all__ = ["NamedTensor", "WeightMatrix", "Weights"]
+Read = Callable[[], NDArray[np.floating[Any]]]  # picklable, so that another process can read what it is to measure
 
 
 @dataclass(frozen=True)
@@ -26,19 +27,22 @@ class NamedTensor:
     dtype : str
         Torch's name of the element type, e.g. ``float32``.
     read : callable
-        Returns the tensor, on whatever device it lives.
+        Returns the values; often a view of memory that is not ours, so never to be written to.
     layer_type : str or None
         What the module says it is; None where the source holds tensors only.
     same_as : str or None
         Name of the tensor that this one shares its memory with.
+    unusable : str or None
+        Why it cannot be read, e.g. because it lives on the meta device.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
-    read: Callable[[], torch.Tensor]
+    read: Read
     layer_type: str | None = None
     same_as: str | None = None
+    unusable: str | None = None
 
 
 @dataclass(frozen=True)
@@ -48,15 +52,21 @@ class WeightMatrix:
     Attributes
     ----------
     name : str
-        Full dotted path of the module, e.g. ``layer1.0.conv1``.
+        Full dotted path of the module, e.g. ``layer1.0.conv1``; of a part of a fused tensor, that and the
+        part: ``attn.qkv.q``.
     layer_type : str
-        ``dense``, ``embedding``, ``conv1d``, ``conv2d`` or ``conv3d``.
+        ``dense``, ``embedding``, ``conv1d``, ``conv2d``, ``conv3d``, ``lora`` and what else a module says.
     k, N, M : int
         Number of matrices, and their longer and shorter side.
     read : callable
-        Returns the stack, shape ``(k, N, M)``, unscaled, in the dtype in which it is stored.
+        Returns the stack, shape ``(k, N, M)``, unscaled; of a product of thin factors a smaller matrix with
+        the same singular values, shape ``(1, rank, rank)``. Never to be written to.
     scale : float
         Factor on the elements; sqrt(1/2) for two-dimensional convolutions, as in WeightWatcher.
+    rank : int or None
+        Largest rank that the matrix can have, where it is a product of thin factors.
+    transposed : bool
+        Whether the rows of the stack are the columns of the stored matrices.
     """
 
     name: str
@@ -64,13 +74,15 @@ class WeightMatrix:
     k: int
     N: int
     M: int
-    read: Callable[[], torch.Tensor]
+    read: Read
     scale: float = 1.0
+    rank: int | None = None
+    transposed: bool = False
 
     @property
     def num_evals(self) -> int:
         """Number of eigenvalues that the layer's pooled spectrum holds."""
-        return self.k * self.M
+        return self.k * (self.M if self.rank is None else self.rank)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,85 @@
+"""Folders that hold a model: of Hugging Face, whole or in shards, of PEFT, of MLflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from wwopt.weights.layout import to_matrices
+from wwopt.weights.lora import CONFIG, read_adapter
+from wwopt.weights.matrix import NamedTensor, Weights
+from wwopt.weights.safetensors import read_sharded
+
+__all__ = ["read_folder", "read_index"]
+
+ReadFile = Callable[[Path], Iterable[NamedTensor]]
+
+WHOLE = (
+    "model.safetensors.index.json",
+    "model.safetensors",
+    "pytorch_model.bin.index.json",
+    "pytorch_model.bin",
+    "state_dict.pth",
+)
+MLFLOW = ("data/model.pt2", "data/model.pth", "model", "model.sentence_transformer")
+SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".pt2", ".npz")
+
+
+def read_folder(folder: Path, read_file: ReadFile) -> Weights:
+    """Describe the weights of the model in a folder.
+
+    Raises
+    ------
+    ValueError
+        The folder holds no checkpoint, or several and nothing that says which.
+    """
+    if (folder / CONFIG).is_file():
+        return read_adapter(folder, read_file)
+    if (folder / "MLmodel").is_file():
+        inner = next((folder / name for name in MLFLOW if (folder / name).exists()), None)
+        if inner is None:
+            raise ValueError(
+                f"{folder} is an MLflow model without PyTorch weights; it has none of {', '.join(MLFLOW)}."
+            )
+        return read_folder(inner, read_file) if inner.is_dir() else to_matrices(read_file(inner))
+    return to_matrices(_tensors(folder, read_file), _configuration(folder))
+
+
+def read_index(index: Path, read_file: ReadFile) -> list[NamedTensor]:
+    """Describe the tensors that an index of shards lists, in its order.
+
+    Raises
+    ------
+    ValueError
+        The index is damaged, a shard is missing or does not hold what the index says.
+    """
+    files = read_sharded(index)
+    shards = {file: {tensor.name: tensor for tensor in read_file(index.parent / file)} for file in set(files.values())}
+    absent = [f"{name!r} in {file}" for name, file in files.items() if name not in shards[file]]
+    if absent:
+        raise ValueError(f"{index} lists {absent[0]}, which does not hold it, and {len(absent) - 1} more such tensors.")
+    return [shards[file][name] for name, file in files.items()]
+
+
+def _tensors(folder: Path, read_file: ReadFile) -> Iterable[NamedTensor]:
+    whole = next((folder / name for name in WHOLE if (folder / name).is_file()), None)
+    if whole is not None:
+        return read_file(whole)
+    files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
+    if len(files) == 1:
+        return read_file(files[0])
+    found = ", ".join(path.name for path in files) or "none"
+    raise ValueError(f"{folder} must hold one checkpoint, found {found}. Give the path of the file that you mean.")
+
+
+def _configuration(folder: Path) -> dict[str, Any]:
+    """Return the model's ``config.json``, which tells how fused attention weights are laid out."""
+    try:
+        config = json.loads((folder / "config.json").read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{folder / 'config.json'} is not readable: {error}") from error
+    return config if isinstance(config, dict) else {}

@@ -1,0 +1,74 @@
+"""Models by name: on the Hugging Face hub and in an MLflow registry, brought to this machine as files."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+__all__ = ["download", "is_remote"]
+
+MLFLOW = ("models:/", "runs:/", "mlflow-artifacts:/")
+HF = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^@\s]+))?$")
+FORMATS = (("*.json", "*.safetensors"), ("*.json", "*.bin", "*.pt", "*.pth"))
+WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+
+
+def is_remote(name: str) -> bool:
+    """Whether a source is a name rather than a path."""
+    return name.startswith(("hf://", *MLFLOW))
+
+
+def download(name: str) -> Path:
+    """Bring a model's files here, from the local cache where they are in it, and return their folder.
+
+    Parameters
+    ----------
+    name : str
+        ``hf://org/name``, ``hf://org/name@revision``, ``models:/name/version`` or ``runs:/run_id/path``.
+
+    Raises
+    ------
+    ValueError
+        The name is malformed.
+    FileNotFoundError
+        There is no such model, or it cannot be reached.
+    ImportError
+        The client that would fetch it is not installed.
+    """
+    return _from_hugging_face(name) if name.startswith("hf://") else _from_mlflow(name)
+
+
+def _from_hugging_face(name: str) -> Path:
+    match = HF.match(name)
+    if match is None:
+        raise ValueError(f"A name on the hub must read `hf://org/name` or `hf://org/name@revision`, got {name!r}.")
+    try:
+        from huggingface_hub import snapshot_download  # noqa: PLC0415  (an extra)
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError(f"{name} needs huggingface_hub. Run `pip install 'wwopt[hub]'`.") from error
+    folder = Path()
+    for patterns in FORMATS:  # safetensors where there are some, so that nothing is fetched twice
+        try:
+            folder = Path(
+                snapshot_download(
+                    match["repo"], revision=match["revision"], allow_patterns=list(patterns), ignore_patterns=["*/*"]
+                )
+            )
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            raise FileNotFoundError(f"{name} cannot be fetched: {str(error).splitlines()[0]}") from error
+        if any(path.suffix in WEIGHTS for path in folder.iterdir()):
+            break
+    return folder
+
+
+def _from_mlflow(name: str) -> Path:
+    try:
+        from mlflow.artifacts import download_artifacts  # noqa: PLC0415  (an extra)
+        from mlflow.exceptions import MlflowException  # noqa: PLC0415
+    except ImportError as error:
+        raise ImportError(f"{name} needs MLflow. Run `pip install 'wwopt[mlflow]'`.") from error
+    try:
+        return Path(download_artifacts(artifact_uri=name))
+    except (MlflowException, OSError) as error:
+        raise FileNotFoundError(f"{name} cannot be fetched: {error}") from error

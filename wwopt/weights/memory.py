@@ -1,0 +1,84 @@
+"""Weights in memory: torch tensors, NumPy arrays and the mappings that hold them."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
+
+from wwopt.weights.matrix import NamedTensor
+from wwopt.weights.readers import InArray, InTorch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import torch
+
+__all__ = ["Identities", "describe_array", "describe_torch", "is_module", "is_tensor", "read_mapping"]
+
+
+class Identities:
+    """Remembers which memory has been seen under which name, so that tied weights are counted once."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[object, ...], str] = {}
+
+    def first_name(self, identity: tuple[object, ...], name: str) -> str | None:
+        """Return the name under which this memory was seen first, None where it is new."""
+        first = self._seen.setdefault(identity, name)
+        return None if first == name else first
+
+
+def is_module(source: object) -> TypeGuard[torch.nn.Module]:
+    """Whether something is a torch.nn.Module; torch is not imported for the question."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.nn.Module)
+
+
+def is_tensor(value: object) -> bool:
+    """Whether something is a torch tensor or an array."""
+    torch = sys.modules.get("torch")
+    return isinstance(value, np.ndarray) or (torch is not None and isinstance(value, torch.Tensor))
+
+
+def read_mapping(mapping: Mapping[Any, Any]) -> Iterator[NamedTensor]:
+    """Describe the tensors of a state dict."""
+    identities = Identities()
+    for name, value in mapping.items():
+        if isinstance(value, np.ndarray):
+            yield describe_array(str(name), value, identities)
+        elif is_tensor(value):
+            yield describe_torch(str(name), value, identities)
+
+
+def describe_array(name: str, array: np.ndarray[Any, Any], identities: Identities) -> NamedTensor:
+    """Describe a NumPy array."""
+    address, _ = array.__array_interface__["data"]
+    same_as = identities.first_name((address, array.shape, array.strides, array.dtype), name) if array.size else None
+    return NamedTensor(name, array.shape, str(array.dtype), InArray(array), same_as=same_as)
+
+
+def describe_torch(
+    name: str, tensor: torch.Tensor, identities: Identities, layer_type: str | None = None
+) -> NamedTensor:
+    """Describe a tensor of torch, on any device."""
+    dtype, shape = str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)
+    unusable = _why_unusable(tensor)
+    same_as = None
+    if unusable is None and tensor.numel():
+        identity = (tensor.device, tensor.data_ptr(), shape, tensor.stride(), dtype)
+        same_as = identities.first_name(identity, name)
+    return NamedTensor(name, shape, dtype, InTorch(tensor.detach()), layer_type, same_as, unusable)
+
+
+def _why_unusable(tensor: torch.Tensor) -> str | None:
+    if tensor.device.type == "meta":
+        return "on the meta device, without values"
+    if tensor.is_quantized:
+        return "quantized"
+    if str(tensor.layout) != "torch.strided":
+        return f"of layout {str(tensor.layout).removeprefix('torch.')}"
+    if type(tensor).__name__ == "DTensor":
+        return "spread over several devices; gather a full state dict and analyse that"
+    return None
