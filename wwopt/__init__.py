@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
     from wwopt.pipeline import analyze
-    from wwopt.score import AlphaScore, Score
+    from wwopt.score import AlignmentScore, AlphaScore, Score, default_score
     from wwopt.tracking import Tracker
 
 __version__ = "0.1.0"
-__all__ = ["AlphaScore", "Analysis", "Score", "Tracker", "analyze"]
+__all__ = ["AlignmentScore", "AlphaScore", "Analysis", "Score", "Tracker", "analyze", "default_score"]
 
 _ROOMS = {
+    "AlignmentScore": "wwopt.score",
     "AlphaScore": "wwopt.score",
     "Analysis": "wwopt.analysis",
     "Score": "wwopt.score",
     "Tracker": "wwopt.tracking",
     "analyze": "wwopt.pipeline",
+    "default_score": "wwopt.score",
 }
 
 

@@ -29,6 +29,7 @@ __all__ = ["COLUMNS", "Analysis", "to_details", "to_skipped"]
 FORMAT = 1
 LEADING = ("layer_id", "name", "layer_type", "status", "warning", "N", "M", "Q", "rf", "num_evals")
 TEXT = ("name", "layer_type", "status", "warning")
+WORDS = ("reason", "writers", "readers")
 COUNTS = ("layer_id", "N", "M", "rf", "num_evals")
 COLUMNS = (*LEADING, *METRICS, "num_traps", "trap_energy")
 SUMMARY = ("log_norm", "alpha", "alpha_weighted", "log_alpha_norm", "log_spectral_norm", "stable_rank", "mp_softrank")
@@ -50,6 +51,9 @@ class Analysis:
         Columns ``name`` and ``reason``: the weights that were not analysed.
     settings : mapping
         The arguments of `wwopt.analyze`.
+    pairs : pandas.DataFrame or None
+        With ``alignment=True`` a row for each hidden space: the layers that write into it and those that read
+        from it, its width, the number ``k`` of directions compared, and their ``alignment``.
 
     Examples
     --------
@@ -63,6 +67,7 @@ class Analysis:
     spectra: Mapping[str, NDArray[np.float64]]
     skipped: pd.DataFrame
     settings: Mapping[str, Any] = field(default_factory=dict)
+    pairs: pd.DataFrame | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spectra", MappingProxyType(dict(self.spectra)))
@@ -99,9 +104,10 @@ class Analysis:
             "spectra/lengths": np.array([len(evals) for evals in values], dtype=np.int64),
             "spectra/values": np.concatenate([np.empty(0), *values]),
         }
-        for frame, table in (("details", self.details), ("skipped", self.skipped)):
+        tables = {"details": self.details, "skipped": self.skipped}
+        for frame, table in (tables if self.pairs is None else {**tables, "pairs": self.pairs}).items():
             for column in table.columns:
-                kind = np.str_ if column in (*TEXT, "reason") else None
+                kind = np.str_ if column in (*TEXT, *WORDS) else None
                 arrays[f"{frame}/{column}"] = table[column].to_numpy(dtype=kind)
         scratch = target.with_name(f".{target.name}.{os.getpid()}")
         try:
@@ -154,10 +160,11 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Analysis:
     ends = np.cumsum(arrays["spectra/lengths"])[:-1]
     values = np.split(arrays["spectra/values"], ends) if names else []
     details, skipped = _frame("details", arrays), _frame("skipped", arrays)
-    return Analysis(details[list(COLUMNS)], dict(zip(names, values, strict=True)), skipped, header["settings"])
+    pairs = _frame("pairs", arrays) if "pairs/writers" in arrays else None
+    return Analysis(details[list(COLUMNS)], dict(zip(names, values, strict=True)), skipped, header["settings"], pairs)
 
 
 def _frame(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
     start = f"{prefix}/"
     columns = {name.removeprefix(start): values for name, values in arrays.items() if name.startswith(start)}
-    return pd.DataFrame(columns).astype({column: "str" for column in columns if column in (*TEXT, "reason")})
+    return pd.DataFrame(columns).astype({column: "str" for column in columns if column in (*TEXT, *WORDS)})

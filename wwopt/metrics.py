@@ -180,6 +180,14 @@ def effective_rank(layer: Layer) -> float:
     return math.exp(_spectral_entropy(layer))
 
 
+@_metric(unit="1", higher_is_better=True, source="effective rank, against Marchenko and Pastur's law")
+def relative_rank(layer: Layer) -> float:
+    """Effective rank over that of noise of the same shape: 1 for noise, small where a layer has collapsed."""
+    levels = (np.arange(layer.M) + 0.5) / layer.M
+    noise = marchenko_pastur_quantiles(layer.N / layer.M, levels)
+    return effective_rank(layer) / (layer.k * math.exp(float(special.entr(noise / noise.sum()).sum())))
+
+
 @_metric(unit="count", higher_is_better=True, source="numpy.linalg.matrix_rank")
 def matrix_rank(layer: Layer) -> float:
     """Count the eigenvalues that are not zero."""

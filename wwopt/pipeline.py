@@ -11,6 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 from tqdm.auto import tqdm
@@ -43,6 +44,7 @@ def analyze(
     max_evals: int | None = None,
     randomize: bool = True,
     zero_tol: float | None = None,
+    alignment: bool = False,
     progress: bool | None = None,
 ) -> Analysis:
     """Compute the spectrum of every layer of a network, its power law and what follows from them.
@@ -61,6 +63,9 @@ def analyze(
     zero_tol : float, optional
         Eigenvalues up to this one count as zero. None: ``N eps`` times the layer's largest, so that nothing
         changes when the weights are rescaled.
+    alignment : bool
+        Also compare what neighbouring layers write and read, in ``pairs``. Layers are matched by the module's
+        graph where it can be traced, else by order and shape.
     progress : bool, optional
         Show a progress bar. None: on a terminal, when the work takes over a second.
 
@@ -85,7 +90,9 @@ def analyze(
     """
     from wwopt.weights import open_weights  # noqa: PLC0415  (loads torch)
 
-    settings = _settings(include, exclude, min_evals, max_evals, randomize=randomize, zero_tol=zero_tol)
+    settings = _settings(
+        include, exclude, min_evals, max_evals, randomize=randomize, zero_tol=zero_tol, alignment=alignment
+    )
     weights = open_weights(source)
     selected, left_out = _select(weights.matrices, settings)
     batches = list(_batches(selected))
@@ -102,7 +109,14 @@ def analyze(
         spectra={layer.row["name"]: layer.evals for layer in ordered},
         skipped=to_skipped([*weights.skipped, *left_out]),
         settings=settings,
+        pairs=_pairs(source, weights.matrices) if alignment else None,
     )
+
+
+def _pairs(source: object, matrices: Sequence[WeightMatrix]) -> pd.DataFrame:
+    from wwopt.alignment import PAIR_COLUMNS, align, find_spaces  # noqa: PLC0415  (loads torch)
+
+    return pd.DataFrame(align(matrices, find_spaces(source, matrices)), columns=list(PAIR_COLUMNS))
 
 
 def _settings(

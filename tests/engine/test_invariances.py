@@ -30,8 +30,10 @@ def row(W, **options):
 
 
 def assert_same(left, right, columns):
+    """Equal to 1e-6: rounding the weights anew moves an eigenvalue by eps times the largest, and here the tails
+    reach down to 1e-10 of it."""
     np.testing.assert_allclose(
-        left[columns].astype(float), right[columns].astype(float), rtol=1e-9, atol=1e-9, err_msg=str(columns)
+        left[columns].astype(float), right[columns].astype(float), rtol=1e-6, atol=1e-6, err_msg=str(columns)
     )
 
 

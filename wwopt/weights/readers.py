@@ -113,7 +113,8 @@ class First:
 
     def __call__(self) -> Values:
         """Return a view of one dimension less."""
-        return self.read()[0]
+        values: Values = self.read()[0]
+        return values
 
 
 @dataclass(frozen=True)
