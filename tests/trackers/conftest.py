@@ -1,17 +1,19 @@
 """Real parts for the tests of the trackers: an analysis, an MLflow store, an MLflow server."""
 
+import importlib.util
 import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import wwopt
+
+_spec = importlib.util.spec_from_file_location(
+    "parts", Path(__file__).parents[2] / "benchmarks" / "trackers" / "parts.py"
+)
+parts = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(parts)
 
 QUIET = {
     "WANDB_SILENT": "true",
@@ -58,52 +60,18 @@ def store(migrated, tmp_path):
     return f"sqlite:///{path}"
 
 
+@pytest.fixture(scope="session")
+def server(migrated, tmp_path_factory):
+    """An MLflow server on loopback, which the tests share: each has an experiment of its own."""
+    folder = tmp_path_factory.mktemp("server")
+    (folder / "mlflow.db").write_bytes(migrated)
+    with parts.Server(f"sqlite:///{folder}/mlflow.db", folder / "artifacts") as running:
+        yield running
+
+
 @pytest.fixture
-def server(store, tmp_path):
-    """URI of an MLflow server on loopback over `store`."""
-    port = free_port()
-    with running_server(port, store, tmp_path / "artifacts") as uri:
-        yield uri
-
-
-class running_server:
-    """``mlflow server`` as a process of its own, which ``stop`` and ``start`` take down and bring back."""
-
-    def __init__(self, port, store, artifacts):
-        self.uri = f"http://127.0.0.1:{port}"
-        self._command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-        self._command += ["--backend-store-uri", store, "--artifacts-destination", str(artifacts)]
-
-    def start(self):
-        self._process = subprocess.Popen(
-            self._command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
-        )
-        end = time.monotonic() + 60
-        while not answers(f"{self.uri}/health"):
-            assert time.monotonic() < end, "the server does not start"
-            time.sleep(0.1)
-
-    def stop(self):
-        os.killpg(self._process.pid, signal.SIGKILL)  # the group is the server's own
-        self._process.wait()
-
-    def __enter__(self):
-        self.start()
-        return self.uri
-
-    def __exit__(self, *_):
-        self.stop()
-
-
-def answers(url):
-    try:
-        with urllib.request.urlopen(url, timeout=1):
-            return True
-    except OSError:
-        return False
-
-
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
+def proxy(server):
+    """A proxy before the server, which a test makes hang, reset or refuse."""
+    between = parts.Proxy(server.port, "somebody", "secret")
+    yield between
+    between.close()

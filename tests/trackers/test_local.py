@@ -2,6 +2,7 @@
 
 import logging
 import pickle
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -51,7 +52,7 @@ def test_a_study_with_its_trials(analysis, read):
     assert [entry.step for entry in entries] == [3, 1]
     assert entries[0].metrics["loss"] == 0.5
     assert entries[0].metrics["ww/alpha"] == analysis.summary["alpha"]
-    assert np.isnan(entries[0].metrics["ww/alpha/dead"])
+    assert np.isnan(entries[0].metrics["ww/layer_alpha/dead"])
     folder = journal.path.parent / journal.artifacts(trials[0].id)[0].folder
     loaded = Analysis.load(folder / "analysis.npz")
     assert all(np.array_equal(loaded.spectra[name], evals) for name, evals in analysis.spectra.items())
@@ -151,6 +152,25 @@ def test_a_folder_that_cannot_be_written_to(analysis, tmp_path, caplog):
     journal.close()
 
 
+def test_a_full_disk(analysis, read, caplog):
+    """What the disk refuses is kept in memory, warned of once, and written when there is room again."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with LocalTracker("log") as tracker:
+        tracker.log(analysis, step=0)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, limits[1]))
+        try:
+            for step in range(1, 40):
+                tracker.log(analysis, step=step)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    (journal,) = read()
+    (run,) = journal.runs()
+    assert [entry.step for entry in journal.entries(run.id)] == list(range(40))
+    assert caplog.text.count("kept in memory until it can") == 1
+    assert journal.missing_artifacts(run.id) == []
+    assert not any(artifact.fault for artifact in journal.artifacts(run.id))
+
+
 def test_logging_never_raises(analysis, caplog, read):
     """A metric that is no number is warned of once; training goes on."""
     with LocalTracker("log") as tracker:
@@ -184,3 +204,35 @@ def test_a_file_that_is_no_journal(tmp_path):
             Journal(tmp_path / name)
     with pytest.raises(FileNotFoundError, match=r"c\.db"):
         Journal(tmp_path / "c.db")
+
+
+def test_a_study_that_ends_before_its_trials(analysis, read, caplog):
+    """What still runs has failed; logging to it afterwards is warned of, and raises nothing."""
+    with LocalTracker("log") as tracker:
+        trial = tracker.child("trial-0", params={}, tags={})
+    trial.log(analysis, step=0)
+    trial.finish("complete")
+    assert "its study has ended" in caplog.text
+    _, run = read()[0].runs()
+    assert (run.state, run.reason) == ("failed", "the study ended before the run did")
+
+
+AT_EXIT = """
+import sys, wwopt
+from wwopt_trackers import LocalTracker
+LocalTracker("log").log(wwopt.Analysis.load("analysis.npz"), step=0)
+if sys.argv[1:]: raise RuntimeError("diverged")
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "ended"), [([], ("complete", "")), (["x"], ("failed", "RuntimeError('diverged')"))]
+)
+def test_a_tracker_that_nobody_finished(analysis, read, arguments, ended):
+    """The end of the program ends its run, with the program's own state, and the spectra are written."""
+    analysis.save("analysis.npz")
+    subprocess.run([sys.executable, "-c", AT_EXIT, *arguments], capture_output=True, check=False)
+    (journal,) = read()
+    (run,) = journal.runs()
+    assert (run.state, run.reason) == ended
+    assert journal.missing_artifacts(run.id) == []

@@ -5,7 +5,6 @@ import math
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mlflow
@@ -24,13 +23,13 @@ def runs_of(store, experiment):
     client = MlflowClient(store)
     found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id], order_by=["start_time"])
     roots = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
-    trials = [run for run in found if run.data.tags.get("mlflow.parentRunId") == roots[0].info.run_id]
+    trials = [run for run in found if "mlflow.parentRunId" in run.data.tags]
     return roots, sorted(trials, key=lambda run: run.info.run_name)
 
 
 def track(store, **options):
     """A tracker whose journal `sync` delivers: no process of its own to start for each test."""
-    return MLflowTracker(experiment="digits", uri=store, offline=True, **options)
+    return MLflowTracker(experiment="digits", uri=store, offline=True, **{"pictures": 0, **options})
 
 
 def log_study(tracker, analysis, names=("trial-0", "trial-1", "trial-2")):
@@ -43,6 +42,7 @@ def log_study(tracker, analysis, names=("trial-0", "trial-1", "trial-2")):
 
 
 def check_study(client, root, trials, analysis):
+    assert all(run.data.tags["mlflow.parentRunId"] == root.info.run_id for run in trials)
     assert (root.info.status, root.info.run_name) == ("FINISHED", "digits")
     assert [run.info.status for run in trials] == ["FINISHED", "KILLED", "FAILED"]
     assert [run.data.tags.get("wwopt.reason") for run in trials] == [None, "it was pruned", "it was failed"]
@@ -51,16 +51,16 @@ def check_study(client, root, trials, analysis):
         history = client.get_metric_history(run.info.run_id, "loss")
         assert [(point.step, point.value) for point in history] == [(0, 1.0), (1, 0.5), (2, 1 / 3)]
         assert run.data.metrics["ww/alpha"] == analysis.summary["alpha"]
-        assert math.isnan(run.data.metrics["ww/alpha/dead"])
+        assert math.isnan(run.data.metrics["ww/layer_alpha/dead"])
         paths = [file.path for file in client.list_artifacts(run.info.run_id, "ww/step-000002")]
         assert paths == ["ww/step-000002/analysis.npz", "ww/step-000002/layers.csv"]
 
 
 def test_a_study_on_a_server(analysis, server):
     """A server on loopback gives back states, reasons, parameters, points, tables and spectra."""
-    log_study(MLflowTracker(experiment="digits", uri=server), analysis)
-    client = MlflowClient(server)
-    (root,), trials = runs_of(server, "digits")
+    log_study(MLflowTracker(experiment="digits", uri=server.uri), analysis)
+    client = MlflowClient(server.uri)
+    (root,), trials = runs_of(server.uri, "digits")
     check_study(client, root, trials, analysis)
     loaded = Analysis.load(client.download_artifacts(trials[0].info.run_id, "ww/step-000002/analysis.npz"))
     assert loaded.details["alpha"].equals(analysis.details["alpha"])
@@ -68,13 +68,126 @@ def test_a_study_on_a_server(analysis, server):
 
 def test_a_journal_is_delivered_later(analysis, store):
     """A tracker that is offline leaves a journal; `sync` brings it to the store, and `verify` finds it whole."""
-    log_study(track(store), analysis)
+    log_study(track(store, pictures=3), analysis)
     assert [synced.state for synced in sync()] == ["delivered"]
     (root,), trials = runs_of(store, "digits")
     check_study(MlflowClient(store), root, trials, analysis)
+    pictures = [
+        file.path for file in MlflowClient(store).list_artifacts(trials[0].info.run_id, "ww") if not file.is_dir
+    ]
+    assert pictures == [
+        "ww/alpha-by-layer.png",
+        "ww/alpha-histogram.png",
+        "ww/alphas-over-training.png",
+        "ww/spectrum-1.png",
+        "ww/spectrum-2.png",
+    ]
     verified = verify()
     assert all(run.ok and not run.unwritten for run in verified)
     assert sum(run.points for run in verified) == 9 * len(trials[0].data.metrics)
+
+
+def test_the_best_trial_is_named_and_promoted(analysis, store, tmp_path):
+    """The study's page links to it; its final numbers are a model's, which goes to the registry with its weights."""
+    with track(store) as tracker:
+        for number, score in enumerate((2.0, 1.0, 0.5)):
+            trial = tracker.child(f"trial-{number}", params={}, tags={})
+            trial.log(analysis, step=4, metrics={"ww/score": score})
+            trial.finish("complete" if number < 2 else "pruned")
+    sync()
+    (root,), trials = runs_of(store, "digits")
+    assert root.data.tags["wwopt.best"] == "trial-1"
+    assert trials[1].info.run_id in root.data.tags["mlflow.note.content"]
+    (tmp_path / "weights.pt").write_text("weights")
+    for _ in range(2):
+        assert track(store).promote("trial-1", "digits-net", "champion", weights="weights.pt") == "1"
+    client = MlflowClient(store)
+    version = client.get_model_version_by_alias("digits-net", "champion")
+    assert version.run_id == trials[1].info.run_id
+    (model,) = client.search_logged_models([root.info.experiment_id], f"source_run_id = '{version.run_id}'")
+    assert {metric.key: metric.value for metric in model.metrics}["ww/score"] == 1.0
+    assert "weights.pt" in [file.path for file in client.list_logged_model_artifacts(model.model_id)]
+    with pytest.raises(ValueError, match="`best` must be a run that is complete, but 'trial-2' is KILLED"):
+        track(store).promote("trial-2", "digits-net", "champion")
+    with pytest.raises(ValueError, match="0 are called 'trial-9'"):
+        track(store).promote("trial-9", "digits-net", "champion")
+    with pytest.raises(ValueError, match=r"`alias` must not be 'latest' or like 'v1'.* got 'v1'"):
+        track(store).promote("trial-1", "digits-net", "v1")
+
+
+KILLED = """
+import os, signal, sys, wwopt
+from wwopt_trackers import MLflowTracker, sync
+tracker = MLflowTracker(experiment="digits", uri=sys.argv[1], offline=True)
+tracker.child("trial-0", params={}, tags={}).log(wwopt.Analysis.load("analysis.npz"), step=0)
+print(sync()[0].state, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_study_whose_process_was_killed(analysis, store):
+    """`sync` leaves it alone while it lives; then it delivers every number, and closes what was running as failed."""
+    analysis.save("analysis.npz")
+    done = subprocess.run([sys.executable, "-c", KILLED, store], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (-9, "busy\n")
+    assert [synced.state for synced in sync()] == ["delivered"]
+    (root,), (trial,) = runs_of(store, "digits")
+    assert (root.info.status, trial.info.status) == ("FAILED", "FAILED")
+    assert trial.data.tags["wwopt.reason"] == "the process ended before the run did"
+    assert all(run.ok for run in verify())
+
+
+def test_a_deleted_experiment(analysis, store):
+    """The message says how to bring it back; then everything arrives."""
+    client = MlflowClient(store)
+    number = client.create_experiment("digits")
+    client.delete_experiment(number)
+    log_study(track(store), analysis)
+    (synced,) = sync()
+    assert synced.state == "behind"
+    assert f"`mlflow experiments restore -x {number}`" in synced.message
+    client.restore_experiment(number)
+    assert [synced.state for synced in sync()] == ["delivered"]
+    assert all(run.ok for run in verify())
+
+
+def test_a_run_that_somebody_deleted(analysis, store):
+    """The others arrive, and the message names the fault."""
+    log_study(track(store), analysis)
+    sync()
+    client = MlflowClient(store)
+    _, trials = runs_of(store, "digits")
+    client.delete_run(trials[0].info.run_id)
+    with track(store) as tracker:
+        tracker.child("trial-3", params={}, tags={"study": "digits"}).log(analysis, step=0)
+    assert [synced.state for synced in sync()] == ["delivered", "delivered"]
+
+
+def test_an_old_folder_of_runs(analysis, tmp_path, monkeypatch):
+    """MLflow refuses `./mlruns` and says why; nothing is lost, and once it is allowed everything arrives."""
+    from mlflow.store.tracking.file_store import FileStore
+
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    FileStore(str(tmp_path / "mlruns")).create_experiment("old")
+    monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE")
+    with MLflowTracker(experiment="digits", offline=True) as tracker:
+        tracker.log(analysis, step=0)
+    (synced,) = sync()
+    assert synced.state == "behind"
+    assert "MLFLOW_ALLOW_FILE_STORE" in synced.message
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
+    assert [(synced.state, synced.message) for synced in sync()] == [("delivered", "")]
+    (run,) = verify()
+    assert run.missing == run.doubled == ()
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 1e300, 5e-324])
+def test_any_number(analysis, store, value):
+    """What MLflow stores in another way is still found to be the same."""
+    with track(store) as tracker:
+        tracker.log(analysis, step=-1, metrics={"a//b [%]": value})
+    sync()
+    assert [run.ok for run in verify()] == [True]
 
 
 def test_a_second_sync_doubles_nothing(analysis, store):
@@ -122,35 +235,49 @@ def test_a_run_name_is_continued_and_none_is_fresh(analysis, store):
 
 
 def test_a_run_that_the_user_has_open_is_joined(analysis, store):
-    """Its numbers stand in that run, which stays open and active."""
+    """Its numbers stand in that run beside the user's own, and it stays open and active."""
     mlflow.set_tracking_uri(store)
     mlflow.set_experiment("digits")
     try:
         with mlflow.start_run() as run:
-            with MLflowTracker(experiment="digits") as tracker:
+            mlflow.log_metric("mine", 1.0)
+            with MLflowTracker(offline=True) as tracker:
                 tracker.log(analysis, step=7)
                 tracker.child("trial-0", params={}, tags={}).finish("complete")
+            sync()
             assert mlflow.active_run().info.run_id == run.info.run_id
             found = MlflowClient(store).get_run(run.info.run_id)
             assert found.info.status == "RUNNING"
             assert found.data.metrics["ww/alpha"] == analysis.summary["alpha"]
+            assert found.data.metrics["mine"] == 1.0
         (root,), (trial,) = runs_of(store, "digits")
         assert (root.info.run_id, trial.info.status) == (run.info.run_id, "FINISHED")
     finally:
         mlflow.set_tracking_uri(None)
 
 
-def test_a_server_that_is_away(analysis, caplog, tmp_path):
-    """Training is not slowed, one warning says what happened, another where the numbers are."""
-    start = time.monotonic()
-    with MLflowTracker(experiment="digits", uri="http://127.0.0.1:9") as tracker:
-        tracker.child("trial-0", params={}, tags={}).log(analysis, step=0)
-        logged = time.monotonic() - start
-    assert logged < 1
-    assert time.monotonic() - start < 20
-    first, second = [record.getMessage() for record in caplog.records if record.name == "wwopt"]
-    assert "Training goes on" in first
-    assert f"wwopt sync {tmp_path / 'wwopt-journal'}" in second
+def test_beside_autolog(analysis, store):
+    """A fit that MLflow logs by itself stays in the user's run, the tracker's trials in theirs."""
+    from sklearn.linear_model import LogisticRegression
+
+    mlflow.set_tracking_uri(store)
+    mlflow.set_experiment("digits")
+    mlflow.sklearn.autolog(log_models=False, silent=True)
+    try:
+        with track(store) as tracker:
+            trial = tracker.child("trial-0", params={"lr": 1}, tags={"study": "digits"})
+            LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+            trial.log(analysis, step=0)
+            trial.finish("complete")
+        sync()
+        roots, (trial,) = runs_of(store, "digits")
+        users = next(run for run in roots if "wwopt.run" not in run.data.tags)
+        assert trial.data.params == {"lr": "1"}
+        assert "solver" in users.data.params
+        assert not any(key.startswith("ww/") for key in users.data.metrics)
+    finally:
+        mlflow.sklearn.autolog(disable=True)
+        mlflow.set_tracking_uri(None)
 
 
 def test_mlflow_is_not_installed():

@@ -1,12 +1,15 @@
 """W&B offline: what its files hold, record by record."""
 
 import json
+import sqlite3
 import threading
 from collections import defaultdict
 
+import numpy as np
 import pytest
+import wandb
 
-from wwopt_trackers import WandbTracker
+from wwopt_trackers import WandbTracker, sync, verify
 from wwopt_trackers.wandb_file import read_records
 
 
@@ -22,8 +25,12 @@ def read_runs(folder):
     return runs
 
 
-def rows(records):
-    return [{item.nested_key[0]: json.loads(item.value_json) for item in row.item} for row in records["history"]]
+def rows(records, key="ww/alpha"):
+    """Rows of the history that have a key."""
+    found = [
+        {".".join(item.nested_key): json.loads(item.value_json) for item in row.item} for row in records["history"]
+    ]
+    return [row for row in found if key in row]
 
 
 def summary(records):
@@ -50,21 +57,36 @@ def test_a_study_is_a_group_and_a_trial_a_run(analysis, tmp_path):
         assert (run.project, run.run_group, run.job_type) == ("digits", "study", "trial")
         assert {update.key: update.value_json for update in run.config.update}["lr"] == "0.1"
         assert [row["ww/step"] for row in rows(records)] == [5, 3, 4]
+        steps = {(metric.name, metric.glob_name, metric.step_metric) for metric in records["metric"]}
+        assert steps >= {("ww/step", "", ""), ("", "*", "ww/step")}  # a step of W&B's own that goes back is dropped
         assert rows(records)[0]["ww/alpha"] == analysis.summary["alpha"]
         assert (summary(records)["ww/state"], summary(records)["ww/reason"]) == (state, f"it was {state}")
         assert records["exit"][0].exit_code == (state == "failed")
-        assert len(records["artifact"]) == 3
+        assert len([artifact for artifact in records["artifact"] if artifact.type == "ww-analysis"]) == 3
+        assert [row["ww/layers.increment_num"] for row in rows(records, "ww/layers.increment_num")] == [0, 1, 2]
+        (edges,) = {tuple(row["ww/eigenvalues.bins"]) for row in rows(records, "ww/eigenvalues.bins")}
+        assert np.allclose(np.diff(np.log(edges)), np.log(edges[1] / edges[0]))
+        pictures = rows(records, "ww/pictures/alpha-by-layer.path")
+        assert len(pictures) == (state == "complete")
+    assert all(run.ok for run in verify())
 
 
-def test_the_step_metric_is_declared(analysis, tmp_path):
-    """W&B plots against `ww/step`, since a step of its own that goes back would be dropped."""
-    with WandbTracker(project="digits") as tracker:
+def test_sync_makes_a_run_that_was_cut_off_again(analysis, tmp_path):
+    """What an attempt left behind is replaced by one complete run, from the journal alone."""
+    with WandbTracker(project="digits", pictures=0) as tracker:
         tracker.log(analysis, step=0)
-    (records,) = read_runs(tmp_path).values()
-    assert {(metric.name, metric.glob_name, metric.step_metric) for metric in records["metric"]} >= {
-        ("ww/step", "", ""),
-        ("", "*", "ww/step"),
-    }
+    (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
+    (journal,) = tmp_path.glob("wwopt-journal/*.db")
+    file.write_bytes(file.read_bytes()[:2000])  # as a full disk leaves it
+    (lacking,) = verify()
+    assert not lacking.ok
+    ledger = sqlite3.connect(journal.with_suffix(".sent"))
+    ledger.execute("UPDATE deliveries SET closed = 0")
+    ledger.commit()
+    ledger.close()
+    assert [synced.state for synced in sync()] == ["delivered"]
+    wandb.teardown()
+    assert [run.ok for run in verify()] == [True]
 
 
 def test_threads_do_not_mix(analysis, tmp_path):
@@ -72,18 +94,18 @@ def test_threads_do_not_mix(analysis, tmp_path):
 
     def train(tracker, number):
         trial = tracker.child(f"{number}", params={}, tags={})
-        for step in range(10):
+        for step in range(5):
             trial.log(analysis, step=step, metrics={"number": number})
         trial.finish("complete")
 
-    with WandbTracker(project="digits") as tracker:
+    with WandbTracker(project="digits", pictures=0) as tracker:
         threads = [threading.Thread(target=train, args=(tracker, number)) for number in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     for name, records in read_runs(tmp_path).items():
-        assert [(row["ww/step"], row["number"]) for row in rows(records)] == [(step, int(name)) for step in range(10)]
+        assert [(row["ww/step"], row["number"]) for row in rows(records)] == [(step, int(name)) for step in range(5)]
 
 
 def test_offline_unless_a_key_is_set(monkeypatch, tmp_path):

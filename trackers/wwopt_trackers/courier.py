@@ -10,6 +10,7 @@ from wwopt_trackers.destination import connect
 from wwopt_trackers.journal import Journal
 from wwopt_trackers.ledger import Ledger
 from wwopt_trackers.payload import complete
+from wwopt_trackers.pictures import draw
 from wwopt_trackers.records import Delivery, Run
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class Courier:
                 self._destination.check()
         except Exception as error:  # noqa: BLE001  (backends raise anything)
             return self._failed(error)
-        outcomes = [self._attempt(run, settle=settle) for run in runs]
+        trials_first = sorted(runs, key=lambda run: run.parent is None)  # a study ends with what its trials came to
+        outcomes = [self._attempt(run, settle=settle) for run in trials_first]
         return all(outcomes)
 
     def close(self) -> None:
@@ -79,12 +81,19 @@ class Courier:
             delivery = self._record(run, replace(delivery, entry=entries[-1].id))
         for artifact in self.journal.artifacts(run.id, after=delivery.artifact):
             if artifact.folder:
-                remote.attach(complete(self.journal.path.parent / artifact.folder), artifact.step)
+                (entry,) = self.journal.entries(run.id, after=artifact.entry - 1, limit=1)
+                remote.attach(complete(self.journal.path.parent / artifact.folder), entry)
             delivery = self._record(run, replace(delivery, artifact=artifact.id))
         if run.state and not delivery.closed and (settle or not self.journal.missing_artifacts(run.id)):
-            remote.close(run)
-            del self._opened[run.id]
+            self._close(run, remote)
             self._record(run, replace(delivery, closed=True))
+
+    def _close(self, run: Run, remote: RemoteRun) -> None:
+        last = self.journal.last_entry(run.id)
+        if run.state == "complete" and self.journal.about["pictures"]:
+            remote.illustrate(draw(self.journal, run, worst=self.journal.about["pictures"]))
+        remote.close(run, last)
+        del self._opened[run.id]
 
     def _open(self, run: Run) -> RemoteRun:
         if run.id in self._opened:

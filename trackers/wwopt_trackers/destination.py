@@ -23,11 +23,14 @@ class RemoteRun(Protocol):
     def send(self, entries: Sequence[Entry]) -> None:
         """Send scalars."""
 
-    def attach(self, folder: Path, step: int) -> None:
+    def attach(self, folder: Path, entry: Entry) -> None:
         """Send the files of a step."""
 
-    def close(self, run: Run) -> None:
-        """End the run with its state; raises when it did not arrive in full."""
+    def illustrate(self, pictures: Sequence[Path]) -> None:
+        """Send the pictures of a run."""
+
+    def close(self, run: Run, last: Entry | None) -> None:
+        """End the run with its state and its last numbers; raises when it did not arrive in full."""
 
 
 class Destination(Protocol):
@@ -49,11 +52,11 @@ class Destination(Protocol):
 def connect(about: Mapping[str, Any]) -> Destination:
     """Reach the backend that a journal is for."""
     if about["kind"] == "mlflow":
-        from wwopt_trackers.mlflow import MLflowDestination  # noqa: PLC0415  (each backend only where it is used)
+        from wwopt_trackers.mlflow_store import MLflowDestination  # noqa: PLC0415  (each backend only where it is used)
 
         return MLflowDestination(about)
     if about["kind"] == "wandb":
-        from wwopt_trackers.wandb import WandbDestination  # noqa: PLC0415
+        from wwopt_trackers.wandb_runs import WandbDestination  # noqa: PLC0415
 
         return WandbDestination(about)
     raise ValueError(f"A journal of a {about['kind']} tracker is not delivered anywhere.")

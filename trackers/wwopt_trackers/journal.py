@@ -120,6 +120,11 @@ class Journal:
         """Id of the last entry of each run that has one."""
         return dict(self._reader.execute("SELECT run, max(id) FROM entries GROUP BY run"))
 
+    def last_entry(self, run: str) -> Entry | None:
+        """Entry of a run that was logged last."""
+        last = self.last_entries().get(run)
+        return None if last is None else self.entries(run, after=last - 1)[0]
+
     def entries(self, run: str, *, after: int = 0, limit: int = -1) -> list[Entry]:
         """Entries of a run in the order in which they were logged."""
         query = "SELECT * FROM entries WHERE run = ? AND id > ? ORDER BY id LIMIT ?"

@@ -29,8 +29,8 @@ class KeyEncoder:
 
     Examples
     --------
-    >>> MLFLOW.encode("ww/alpha/blocks[0].fc"), WANDB.encode("ww/alpha/blocks[0].fc")
-    ('ww/alpha/blocks-5b0-5d.fc', 'ww/alpha/blocks_5b0_5d__fc')
+    >>> MLFLOW.encode("ww/layer_alpha/blocks[0].fc"), WANDB.encode("ww/layer_alpha/blocks[0].fc")
+    ('ww/layer_alpha/blocks-5b0-5d.fc', 'ww/layer_alpha/blocks_5b0_5d__fc')
     """
 
     escape: str

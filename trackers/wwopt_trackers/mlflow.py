@@ -2,43 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import math
 import os
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from typing import Any
 
-from wwopt_trackers.journal import now
-from wwopt_trackers.keys import MLFLOW
-from wwopt_trackers.sqlite import locked
-from wwopt_trackers.tracker import STUDY, JournalTracker
+from wwopt_trackers.tracker import JournalTracker, trial_name
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+__all__ = ["MLflowTracker"]
 
-    from wwopt_trackers.destination import Point
-    from wwopt_trackers.records import Delivery, Entry, Run
-
-__all__ = ["MLflowDestination", "MLflowTracker"]
-
-ROLE = "wwopt.role"
-RUN = "wwopt.run"  # tag with the journal's id of a run: an attempt that was cut off finds what it made
-STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
-METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100
-LONGEST_PARAM, LONGEST_TAG = 6000, 8000
-ANSWER = 5.0  # seconds in which a server must answer; MLflow's own calls take four minutes to fail
+SQLITE = "sqlite:///"
 
 
 class MLflowTracker(JournalTracker):
     """Log to MLflow: the study as a run, its trials nested in it, each with its true final state.
 
-    Nothing here is felt by the training: numbers go to a journal on the local disk, and a thread brings them to
+    Nothing here is felt by the training: numbers go to a journal on the local disk, and a process brings them to
     MLflow. While MLflow is away they wait; ``wwopt sync`` delivers what a process could not.
 
     Parameters
@@ -56,6 +36,9 @@ class MLflowTracker(JournalTracker):
         Folder for the journals, on a local disk.
     offline : bool
         Only write the journal; ``wwopt sync`` delivers it later, or from a machine that reaches the server.
+    pictures : int
+        Layers, the worst first, of which a complete run gets a picture of the spectrum beside those of the whole
+        network. 0: no pictures.
 
     Raises
     ------
@@ -82,11 +65,12 @@ class MLflowTracker(JournalTracker):
         artifacts: str | os.PathLike[str] | None = None,
         journal: str | os.PathLike[str] = "wwopt-journal",
         offline: bool = False,
+        pictures: int = 3,
     ) -> None:
         if find_spec("mlflow") is None:
             raise ImportError("MLflow is not installed. Run `pip install 'wwopt[mlflow]'`.")
-        super().__init__(journal, run_name, delivers=not offline)
-        self._uri = uri or _default_uri()
+        super().__init__(journal, run_name, delivers=not offline, pictures=pictures)
+        self._uri = _absolute(uri or _default_uri())
         self._artifacts = None if artifacts is None else _as_uri(os.fspath(artifacts))
         self._experiment, self._joined = _open_run(self._uri, experiment)
 
@@ -102,125 +86,32 @@ class MLflowTracker(JournalTracker):
             "artifacts": self._artifacts,
         }
 
+    def promote(self, best: object, name: str, alias: str, *, weights: str | os.PathLike[str] | None = None) -> str:
+        """Register a trial's model, and point an alias at it.
 
-class MLflowDestination:
-    """An experiment of an MLflow store."""
+        Parameters
+        ----------
+        best : str or trial
+            A run's id, the name of a trial's run, or a trial of Optuna.
+        name, alias : str
+            Of the registered model, which is created, and of the version; MLflow reserves ``latest`` and ``v1``.
+        weights : path, optional
+            A file that becomes the model's.
 
-    def __init__(self, about: Mapping[str, Any]) -> None:
-        from mlflow import MlflowClient  # noqa: PLC0415  (takes seconds)
+        Returns
+        -------
+        str
+            The version; the same when it is asked for again.
 
-        self._uri, self._name, self._joined = about["uri"], about["experiment"], about["joined"]
-        self._artifacts = about["artifacts"]
-        digest = hashlib.sha256(f"{self._uri} {self._name}".encode()).hexdigest()[:16]
-        self._lock = Path(tempfile.gettempdir(), f"wwopt-{digest}.lock")
-        self._client = MlflowClient(self._uri)
-        self._experiment: str | None = None
+        Raises
+        ------
+        ValueError
+            There is no such run, it is not complete, or the alias is reserved.
+        """
+        from wwopt_trackers.mlflow_registry import promote  # noqa: PLC0415  (loads mlflow)
 
-    def check(self) -> None:
-        """Raise `ConnectionError` when a server does not answer; a store in a file always does."""
-        if urlsplit(self._uri).scheme in ("http", "https"):
-            import requests  # noqa: PLC0415  (comes with MLflow)
-
-            requests.get(f"{self._uri.rstrip('/')}/health", timeout=ANSWER)
-
-    def open(self, run: Run, parent: str | None, delivery: Delivery | None) -> MLflowRun:
-        """Create a run, or find the one that is its own; one process at a time, since MLflow makes two of a name."""
-        with locked(self._lock, timeout=60):
-            return MLflowRun(self._client, *self._find_or_create(run, parent, delivery))
-
-    def points(self, remote: str, names: Sequence[str]) -> Iterator[Point]:
-        """Read back what MLflow has of a run under these names."""
-        for name in names:
-            for point in self._client.get_metric_history(remote, MLFLOW.encode(name)):
-                yield name, point.step, point.timestamp, _stored(point.value)
-
-    def forget(self) -> None:
-        """A client holds nothing that can break."""
-
-    def _find_or_create(self, run: Run, parent: str | None, delivery: Delivery | None) -> tuple[str, bool]:
-        if delivery and delivery.remote:
-            return delivery.remote, delivery.remote != self._joined
-        if self._joined and run.parent is None:
-            return self._joined, False
-        study = run.tags.get(STUDY) if run.parent is None else None
-        found = self._search(ROLE, "study", {STUDY: study}) if study else None
-        found = found or (self._search(RUN, run.id, {}) if delivery else None)
-        if found:
-            self._client.update_run(found, status="RUNNING")
-        return found or self._create(run, parent), True
-
-    def _create(self, run: Run, parent: str | None) -> str:
-        from mlflow.entities import Param  # noqa: PLC0415
-        from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_USER  # noqa: PLC0415
-
-        tags = {RUN: run.id, MLFLOW_USER: _user()} | ({MLFLOW_PARENT_RUN_ID: parent} if parent else {ROLE: "study"})
-        tags |= {MLFLOW.encode(key): str(value)[:LONGEST_TAG] for key, value in run.tags.items()}
-        created: str = self._client.create_run(self._id(), run.start, tags, run.name).info.run_id
-        params = [Param(MLFLOW.encode(key), str(value)[:LONGEST_PARAM]) for key, value in run.params.items()]
-        for start in range(0, len(params), PARAMS_PER_CALL):
-            self._client.log_batch(created, params=params[start : start + PARAMS_PER_CALL])
-        return created
-
-    def _search(self, tag: str, value: str, others: Mapping[str, str]) -> str | None:
-        """The oldest run with these tags; only the first is asked for, since a query cannot quote every name."""
-        token = None
-        while True:
-            page = self._client.search_runs(
-                [self._id()], f"tags.`{tag}` = '{value}'", order_by=["start_time"], page_token=token
-            )
-            for run in page:
-                if others.items() <= run.data.tags.items():
-                    return str(run.info.run_id)
-            if not (token := page.token):
-                return None
-
-    def _id(self) -> str:
-        if self._experiment is None:
-            from mlflow.exceptions import MlflowException  # noqa: PLC0415
-
-            with suppress(MlflowException):  # it is there, or the next line says what is wrong
-                self._client.create_experiment(self._name, self._artifacts)
-            found = self._client.get_experiment_by_name(self._name)
-            if found is None or found.lifecycle_stage == "deleted":
-                raise RuntimeError(
-                    f"the experiment {self._name!r} was deleted; `mlflow experiments restore` brings it back"
-                )
-            self._experiment = found.experiment_id
-        return self._experiment
-
-
-class MLflowRun:
-    """A run of an MLflow store."""
-
-    fresh = False
-
-    def __init__(self, client: MlflowClient, name: str, ours: bool) -> None:
-        self._client, self.name, self._ours = client, name, ours
-
-    def send(self, entries: Sequence[Entry]) -> None:
-        """Send scalars; MLflow drops a point that it has."""
-        from mlflow.entities import Metric  # noqa: PLC0415
-
-        metrics = [
-            Metric(key, value, entry.time, entry.step)
-            for entry in entries
-            for key, value in MLFLOW.encode_all(entry.metrics).items()
-        ]
-        for start in range(0, len(metrics), METRICS_PER_CALL):
-            self._client.log_batch(self.name, metrics[start : start + METRICS_PER_CALL])
-
-    def attach(self, folder: Path, step: int) -> None:
-        """Send the files of a step; one that is there is replaced."""
-        for file in sorted(folder.iterdir()):
-            self._client.log_artifact(self.name, str(file), f"ww/step-{step:06d}")
-
-    def close(self, run: Run) -> None:
-        """End the run; one that the user opened stays open."""
-        self._client.set_tag(self.name, "wwopt.state", run.state)
-        if run.reason:
-            self._client.set_tag(self.name, "wwopt.reason", run.reason[:LONGEST_TAG])
-        if self._ours:
-            self._client.set_terminated(self.name, STATUS[run.state or "failed"], run.stop or now())
+        self.flush()
+        return promote(self.about, trial_name(best), name, alias, weights)
 
 
 def _default_uri() -> str:
@@ -229,7 +120,15 @@ def _default_uri() -> str:
         import mlflow  # noqa: PLC0415  (is imported)
 
         return str(mlflow.get_tracking_uri())
-    return os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    old = Path("mlruns").absolute()  # MLflow stays with the folder of its earlier versions where one has data
+    default = old.as_uri() if any(old.glob("*/meta.yaml")) else "sqlite:///mlflow.db"
+    return os.environ.get("MLFLOW_TRACKING_URI") or default
+
+
+def _absolute(uri: str) -> str:
+    """`wwopt sync` may run in another folder."""
+    file = uri.removeprefix(SQLITE)
+    return f"{SQLITE}{Path(file).absolute()}" if uri.startswith(SQLITE) and file else uri
 
 
 def _open_run(uri: str, experiment: str | None) -> tuple[str, str | None]:
@@ -240,22 +139,11 @@ def _open_run(uri: str, experiment: str | None) -> tuple[str, str | None]:
     import mlflow  # noqa: PLC0415  (is imported)
 
     active = mlflow.active_run()
-    if active is None or str(mlflow.get_tracking_uri()) != uri:
+    if active is None or _absolute(str(mlflow.get_tracking_uri())) != uri:
         return experiment or default, None
     name = str(mlflow.MlflowClient(uri).get_experiment(active.info.experiment_id).name)
     return (name, active.info.run_id) if experiment in (None, name) else (str(experiment), None)
 
 
-def _stored(value: float) -> float:
-    """MLflow keeps an infinity as the largest number."""
-    return math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value
-
-
 def _as_uri(location: str) -> str:
     return location if "://" in location else Path(location).absolute().as_uri()
-
-
-def _user() -> str:
-    from mlflow.tracking.context.default_context import DefaultRunContext  # noqa: PLC0415
-
-    return str(DefaultRunContext().tags().get("mlflow.user", ""))  # type: ignore[no-untyped-call]

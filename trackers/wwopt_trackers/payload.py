@@ -12,11 +12,12 @@ import numpy as np
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
 
-__all__ = ["SPECTRA", "TABLE", "LayerChoice", "complete", "distance", "scalars", "write_spectra"]
+__all__ = ["LAYER_ALPHA", "SPECTRA", "TABLE", "LayerChoice", "complete", "distance", "scalars", "write_spectra"]
 
 LAYERS = 200  # layers with a curve of their own: a backend's pages suffer from thousands of keys
 WORST = 20  # layers that a step of a larger network may add
 SPREAD = ("alpha", "D", "stable_rank", "rand_distance", "num_spikes")  # columns whose extremes are logged too
+LAYER_ALPHA = "ww/layer_alpha/"  # not below `ww/alpha`: a store in files has a file of that name
 SPECTRA, TABLE = "analysis.npz", "layers.csv"
 
 
@@ -44,7 +45,7 @@ def scalars(analysis: Analysis, choice: LayerChoice) -> dict[str, float]:
     values = {f"ww/{name}": value for name, value in analysis.summary.items()}
     for column in SPREAD:
         values |= _spread(column, details[column].to_numpy())
-    return values | {f"ww/alpha/{name}": alphas[name] for name in choice.pick(alphas)}
+    return values | {LAYER_ALPHA + name: alphas[name] for name in choice.pick(alphas)}
 
 
 def write_spectra(analysis: Analysis, folder: Path) -> None:

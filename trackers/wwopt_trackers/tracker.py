@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from wwopt_trackers.payload import LayerChoice, scalars
+from wwopt_trackers.provenance import provenance
 from wwopt_trackers.session import Session
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from wwopt.analysis import Analysis
     from wwopt.tracking import State
 
-__all__ = ["STUDY", "JournalTracker", "RunTracker"]
+__all__ = ["STUDY", "JournalTracker", "RunTracker", "trial_name"]
 
 logger = logging.getLogger("wwopt")
 
@@ -99,10 +98,16 @@ class JournalTracker(_Context, ABC):
         Name of the study, or of the run.
     delivers : bool
         Bring the journal to the backend while it is written.
+    pictures : int
+        Layers whose spectra are drawn when a run is complete; 0: no pictures at all.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], run_name: str | None, *, delivers: bool) -> None:
-        self._folder, self._run_name, self._delivers = Path(folder), run_name, delivers
+    def __init__(
+        self, folder: str | os.PathLike[str], run_name: str | None, *, delivers: bool, pictures: int = 0
+    ) -> None:
+        if pictures < 0:
+            raise ValueError(f"`pictures` must be 0 or more, got {pictures}.")
+        self._folder, self._run_name, self._delivers, self._pictures = Path(folder), run_name, delivers, pictures
         self._guard = threading.Lock()
         self._session: Session | None = None
         self._root: RunTracker | None = None
@@ -138,6 +143,11 @@ class JournalTracker(_Context, ABC):
         """
         self._open(None).log(analysis, step=step, metrics=metrics)
 
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until the backend has all that was logged so far, no longer than ``timeout`` seconds."""
+        if self._session is not None and self._session.process == os.getpid():
+            self._session.wait(timeout)
+
     def finish(self, state: State, *, reason: str = "", timeout: float | None = None) -> None:
         """End the study's run and wait for the backend.
 
@@ -167,16 +177,17 @@ class JournalTracker(_Context, ABC):
     def _open(self, study: str | None) -> RunTracker:
         with self._guard:
             if self._root is None or self._session is None or self._session.process != os.getpid():
-                self._session = Session(self._folder, self.about, delivers=self._delivers)
+                about = {**self.about, "pictures": self._pictures, "provenance": provenance()}
+                self._session = Session(self._folder, about, delivers=self._delivers)
                 study = self._run_name or study
                 tags = {STUDY: study} if study else {}
                 self._root = RunTracker(
                     self._session, self._session.open_run(study or self.about["name"], {}, tags, None)
                 )
-                Finalize(None, self._at_exit, exitpriority=0)
             return self._root
 
-    def _at_exit(self) -> None:
-        """End a run that nobody ended: as failed when the program did."""
-        error: BaseException | None = getattr(sys, "last_value", None)
-        self.finish("complete" if error is None else "failed", reason="" if error is None else repr(error))
+
+def trial_name(best: object) -> str:
+    """Name of a trial's run, from the name or from a trial of Optuna."""
+    number = getattr(best, "number", None)
+    return str(best) if number is None else f"trial-{number}"

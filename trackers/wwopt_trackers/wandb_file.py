@@ -38,7 +38,7 @@ def read_records(file: Path) -> Iterator[Any]:
 
 
 def read_rows(file: Path) -> Iterator[dict[str, Any]]:
-    """Read what was logged to a ``.wandb`` file, row by row."""
+    """Read what was logged to a ``.wandb`` file, row by row; dots join the keys of what is nested."""
     for record in read_records(file):
         if record.WhichOneof("record_type") == "history":
-            yield {(item.key or item.nested_key[0]): json.loads(item.value_json) for item in record.history.item}
+            yield {(item.key or ".".join(item.nested_key)): json.loads(item.value_json) for item in record.history.item}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ __all__ = ["Writer"]
 logger = logging.getLogger("wwopt")
 
 TICK = 0.5  # seconds without work after which the journal is looked after
+REFUSED = 100  # analyses that are kept for another attempt while the disk is full
 
 
 class Writer:
@@ -39,7 +41,8 @@ class Writer:
         self._journal, self._save, self._tick = journal, write, tick
         self._queue: queue.SimpleQueue[tuple[Entry, Analysis] | None] = queue.SimpleQueue()
         self._folder = journal.path.with_suffix("")
-        self._warned = False
+        self._refused: deque[tuple[Entry, Analysis]] = deque(maxlen=REFUSED)
+        self._fault = ""
         self._thread = threading.Thread(target=self._work, name="wwopt-writer", daemon=True)
         self._thread.start()
 
@@ -62,26 +65,32 @@ class Writer:
                 continue
             if task is None:
                 self._look_after()
+                self._give_up()
                 return
-            self._write(*task)
+            if not self._written(*task):
+                self._refused.append(task)
 
-    def _write(self, entry: Entry, analysis: Analysis) -> None:
+    def _written(self, entry: Entry, analysis: Analysis) -> bool:
         folder = self._folder / entry.run / f"{entry.id:06d}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self._save(analysis, folder)
-            self._journal.add_artifact(entry, str(folder.relative_to(self._journal.path.parent)))
         except Exception as error:  # noqa: BLE001  (whatever it is, training goes on)
-            self._journal.add_artifact(entry, "", fault=repr(error))
-            if not self._warned:
-                logger.warning(
-                    "The spectra of step %d cannot be written (%s): its scalars are kept.", entry.step, error
-                )
-            self._warned = True
+            if not self._fault:
+                logger.warning("The spectra of step %d are not written (%s); its scalars are.", entry.step, error)
+            self._fault = repr(error)
+            return False
+        self._journal.add_artifact(entry, str(folder.relative_to(self._journal.path.parent)))
+        return True
+
+    def _give_up(self) -> None:
+        for entry, _ in self._refused:
+            self._journal.add_artifact(entry, "", fault=self._fault)
 
     def _look_after(self) -> None:
         try:
             self._journal.checkpoint()
+            self._refused = deque((task for task in self._refused if not self._written(*task)), maxlen=REFUSED)
             self._tick()
         except Exception:
             logger.warning("Tracking fails. Training goes on.", exc_info=True)

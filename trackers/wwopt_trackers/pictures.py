@@ -1,0 +1,101 @@
+"""Pictures of a run, drawn by whoever delivers it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wwopt_trackers.payload import LAYER_ALPHA, SPECTRA, distance
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from wwopt_trackers.journal import Journal
+    from wwopt_trackers.records import Entry, Run
+
+__all__ = ["alphas_over_training", "draw"]
+
+RANGE = (1.0, 8.0)  # of the colours; the well-trained band of 2 to 6 lies in the middle
+
+
+def draw(journal: Journal, run: Run, *, worst: int) -> list[Path]:
+    """Draw a run's last network: the alphas, their distribution, the worst layers' spectra, and all over training.
+
+    Parameters
+    ----------
+    journal : Journal
+        That holds the run.
+    run : Run
+        Which.
+    worst : int
+        Layers, the worst first, whose spectra are drawn.
+
+    Returns
+    -------
+    list of Path
+        Files; none where matplotlib is not installed, or no spectra were written.
+    """
+    written = [artifact for artifact in journal.artifacts(run.id) if artifact.folder]
+    if not written or find_spec("matplotlib") is None:
+        return []
+    from wwopt import plots  # noqa: PLC0415  (loads matplotlib)
+    from wwopt.analysis import Analysis  # noqa: PLC0415  (loads pandas)
+
+    analysis = Analysis.load(journal.path.parent / written[-1].folder / SPECTRA)
+    alphas = dict(zip(analysis.details["name"], analysis.details["alpha"], strict=True))
+    fitted = [name for name, alpha in alphas.items() if not math.isnan(alpha)]
+    figures = {"alpha-by-layer": plots.alphas(analysis), "alpha-histogram": plots.alpha_histogram(analysis)}
+    for place, name in enumerate(sorted(fitted, key=lambda name: -distance(alphas[name]))[:worst], start=1):
+        figures[f"spectrum-{place}"] = plots.spectrum(analysis, name)
+    entries = journal.entries(run.id)
+    if len(entries) > 1:
+        figures["alphas-over-training"] = alphas_over_training(entries)
+    folder = journal.path.with_suffix("") / run.id
+    return [_save(figure, folder / f"{name}.png") for name, figure in figures.items()]
+
+
+def alphas_over_training(entries: Sequence[Entry]) -> Figure:
+    """Draw the alpha of each logged layer at each step as a map of colours, the input at the top.
+
+    Parameters
+    ----------
+    entries : sequence of Entry
+        Of one run.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    from wwopt.plots import figure  # noqa: PLC0415  (loads matplotlib)
+
+    steps = sorted({entry.step for entry in entries})
+    layers = list(dict.fromkeys(key for entry in entries for key in entry.metrics if key.startswith(LAYER_ALPHA)))
+    values = np.full((len(layers), len(steps)), math.nan)
+    rows, columns = ({name: place for place, name in enumerate(names)} for names in (layers, steps))
+    for entry in entries:
+        for key in entry.metrics.keys() & rows.keys():
+            values[rows[key], columns[entry.step]] = entry.metrics[key]
+    canvas, axes = figure()
+    image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=RANGE[0], vmax=RANGE[1], interpolation="nearest")
+    canvas.colorbar(image, ax=axes, label="alpha; 2 to 6 is well trained", extend="both")
+    axes.set(xlabel="step", ylabel="layer", title="Alpha over training")
+    _name_ticks(axes.set_xticks, [str(step) for step in steps], most=8)
+    _name_ticks(axes.set_yticks, [name.removeprefix(LAYER_ALPHA) for name in layers], most=24)
+    return canvas
+
+
+def _name_ticks(set_ticks: Callable[[list[int], list[str]], object], names: Sequence[str], *, most: int) -> None:
+    """Name as many places of an axis as can be read."""
+    places = list(range(0, len(names), -(-len(names) // most)))
+    set_ticks(places, [names[place] for place in places])
+
+
+def _save(figure: Figure, file: Path) -> Path:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file)
+    return file
