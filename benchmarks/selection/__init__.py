@@ -1,0 +1,1 @@
+"""Evidence for choosing networks by their weights: train, evaluate, prune."""

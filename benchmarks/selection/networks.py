@@ -1,0 +1,101 @@
+"""What is known of the trained networks: records, analyses of the final weights, looks during training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from tqdm.auto import tqdm
+
+import wwopt
+from benchmarks.selection.store import read_looks, read_record, write
+from benchmarks.selection.tasks import Settings, Task
+from wwopt.analysis import Analysis
+
+__all__ = ["COLLAPSED", "Network", "load_networks", "qualities"]
+
+COLLAPSED = 0.1  # share of the way from chance to the task's best network that a network must exceed
+
+
+@dataclass(frozen=True)
+class Network:
+    """A trained network: its record, the analysis of its final weights and where the looks at its training are."""
+
+    record: Mapping[str, Any]
+    analysis: Analysis
+    place: Path
+
+    def number(self, name: str) -> float:
+        """Return a number of the record or of its last look; NaN where training had diverged too far to have one."""
+        value = self.record[name] if name in self.record else self.record["looks"][-1][name]
+        return math.nan if value is None else float(value)
+
+    @property
+    def settings(self) -> Settings:
+        """Hyper-parameters."""
+        return Settings(**self.record["settings"])
+
+    def looks(self) -> list[Analysis]:
+        """Analyses during training, as the engine of that day made them; the last is of the final weights."""
+        return read_looks(self.record, self.place.with_suffix(".npz"))
+
+
+def qualities(networks: Sequence[Network]) -> tuple[np.ndarray, np.ndarray]:
+    """Test quality from 0 (chance) to 1 (the task's best network), and which networks have collapsed.
+
+    Networks at chance are tied there: which of them is a little above it is noise.
+    """
+    raw = np.array([network.number("test_quality") for network in networks])
+    chance = float(networks[0].record["chance"])
+    way = (np.where(np.isfinite(raw), raw, chance) - chance) / (np.nanmax(raw) - chance)
+    collapsed = way <= COLLAPSED
+    return np.where(collapsed, 0.0, way), collapsed
+
+
+def load_networks(task: Task, folder: Path, options: Mapping[str, Any]) -> list[Network]:
+    """All finished networks of a task; weights are analysed with ``options`` unless that was done before."""
+    kept = folder / "analyses" / _fingerprint(options)
+    found = [
+        (path, record)
+        for path in sorted((folder / task.name).glob("*.json"))
+        if (record := read_record(path)) and record["version"] == task.version
+    ]
+    bar = tqdm(found, desc=task.name, unit="network", delay=1, leave=False)
+    return [Network(record, _analysis(task, record, path, kept, options), path) for path, record in bar]
+
+
+def _analysis(task: Task, record: Mapping[str, Any], path: Path, kept: Path, options: Mapping[str, Any]) -> Analysis:
+    place = kept / task.name / f"{path.stem}.npz"
+    if place.exists():
+        return Analysis.load(place)
+    model = task.build(task.data(), Settings(**record["settings"]))
+    model.load_state_dict(load_file(path.with_suffix(".safetensors")))
+    analysis = wwopt.analyze(model, progress=False, **options)
+    write(place, analysis.save)
+    return analysis
+
+
+def _fingerprint(options: Mapping[str, Any]) -> str:
+    """Name for what the engine makes of weights: an engine that gives other numbers gets another name."""
+    rng = np.random.default_rng(0)
+    samples = {
+        "normal.weight": rng.normal(size=(90, 60)),
+        "heavy.weight": rng.standard_t(2.5, size=(120, 80)),
+        "conv.weight": rng.normal(size=(64, 32, 3, 3)),
+    }
+    details = wwopt.analyze({name: torch.from_numpy(W) for name, W in samples.items()}, progress=False).details
+    rounded = details.map(lambda value: f"{value:.9g}" if isinstance(value, float) else str(value))
+    content = json.dumps([sorted(map(list, _flat(options))), rounded.to_dict("list")])
+    return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def _flat(options: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    return ((name, repr(value)) for name, value in options.items())

@@ -1,0 +1,197 @@
+"""Train the networks that scores are judged on: ``python -m benchmarks.selection.train``.
+
+Random settings on every task, on the CPU, one process for each core. What is finished is kept and never
+trained again, so that the command can be stopped at any time and goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.nn import functional
+from tqdm.auto import tqdm
+
+import wwopt
+from benchmarks.selection.data import Data, Split
+from benchmarks.selection.store import FOLDER, number, read_record, table, write, write_json
+from benchmarks.selection.tasks import TASKS, Settings, Task, draw, hyperparameters
+
+__all__ = ["main", "train_network"]
+
+COUNT = 64  # networks of a task
+LOOKS = 8  # at a training
+SEEN = 200  # training examples that a look's loss is the mean of
+
+
+def train_network(task: Task, index: int, folder: Path) -> None:
+    """Train one network and keep all there is to know about it; the record comes last and says it is finished."""
+    start = time.process_time()
+    data, settings = task.data(), draw(task, index)
+    torch.manual_seed(settings.seed)
+    model = task.build(data, settings)
+    looks: list[dict[str, Any]] = []
+    spectra: dict[str, np.ndarray] = {}
+    for step, epochs in enumerate(_training(model, data, settings)):
+        look, evals = _look(model, data)
+        looks.append({"epochs": epochs, **look})
+        spectra |= {f"{step}/{name}": values.astype(np.float32) for name, values in evals.items()}
+    place = folder / task.name / f"{index:03d}"
+    state = {name: value.contiguous() for name, value in model.state_dict().items()}
+    write(place.with_suffix(".safetensors"), lambda path: save_file(state, path))
+    write(place.with_suffix(".npz"), lambda path: _save_arrays(path, spectra))
+    train_loss, _ = _judge(model, data.train, data)
+    record = {
+        "task": task.name,
+        "version": task.version,
+        "index": index,
+        "settings": hyperparameters(settings),
+        "parameters": sum(value.numel() for value in model.parameters()),
+        "train_loss": number(train_loss),
+        "test_quality": number(_judge(model, data.test, data)[1]),
+        "chance": data.chance,
+        "seconds": time.process_time() - start,
+        "looks": looks,
+    }
+    write_json(place.with_suffix(".json"), record)
+
+
+def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def _training(model: nn.Module, data: Data, settings: Settings) -> Iterator[float]:
+    """Train, and yield the number of epochs done each time a look is due, the last time at the end."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    batches = -(-len(data.train.x) // settings.batch)
+    steps = settings.epochs * batches
+    due = {round(steps * look / LOOKS) for look in range(1, LOOKS + 1)}
+    optimizer, schedule = _optimizer(model, settings, steps)
+    alive = True
+    for step in range(1, steps + 1):
+        if (step - 1) % batches == 0:
+            order = torch.randperm(len(data.train.x), generator=generator)
+        rows = order[(step - 1) % batches * settings.batch :][: settings.batch]
+        if alive:  # weights that are NaN stay NaN
+            alive = _step(model, optimizer, data, rows)
+            schedule.step()
+        if step in due:
+            yield step / batches
+
+
+def _optimizer(model: nn.Module, s: Settings, steps: int) -> tuple[torch.optim.Optimizer, Any]:
+    optimizer: torch.optim.Optimizer
+    if s.optimizer == "sgd":
+        optimizer = torch.optim.SGD(
+            model.parameters(), s.learning_rate, momentum=0.9, weight_decay=s.weight_decay, fused=True
+        )
+    else:
+        optimizer = torch.optim.AdamW(model.parameters(), s.learning_rate, weight_decay=s.weight_decay, fused=True)
+    if s.cosine:
+        return optimizer, torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+
+
+def _step(model: nn.Module, optimizer: torch.optim.Optimizer, data: Data, rows: Tensor) -> bool:
+    """Take a step of training; return whether the loss was a number."""
+    model.train()
+    loss = _criterion(model(data.train.x[rows]), data.train.y[rows], data.kind)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return bool(torch.isfinite(loss))
+
+
+def _criterion(output: Tensor, y: Tensor, kind: str) -> Tensor:
+    if kind == "values":
+        return functional.mse_loss(output, y)
+    return functional.cross_entropy(output.flatten(0, -2), y.flatten())
+
+
+def _look(model: nn.Module, data: Data) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What a pruner may look at: the weights' analysis and the training loss; and, of data, the validation."""
+    analysis = wwopt.analyze(model, progress=False)
+    train_loss, _ = _judge(model, Split(data.train.x[:SEEN], data.train.y[:SEEN]), data)
+    val_loss, val_quality = _judge(model, data.val, data)
+    look = {
+        "train_loss": number(train_loss),
+        "val_loss": number(val_loss),
+        "val_quality": number(val_quality),
+        "details": table(analysis.details),
+    }
+    return look, dict(analysis.spectra)
+
+
+@torch.no_grad()
+def _judge(model: nn.Module, split: Split, data: Data) -> tuple[float, float]:
+    """Loss and quality: accuracy, share of the variance explained, or mean log likelihood in nats."""
+    model.eval()
+    output = torch.cat([model(part) for part in split.x.split(256)])
+    loss = float(_criterion(output, split.y, data.kind))
+    if data.kind == "classes":
+        return loss, float((output.argmax(dim=1) == split.y).float().mean())
+    if data.kind == "values":
+        return loss, 1 - loss / float((split.y - data.train.y.mean(dim=0)).square().mean())
+    return loss, -loss
+
+
+def missing(task: Task, count: int, folder: Path) -> list[int]:
+    """Networks of a task that are not finished, or finished by another definition of it."""
+    records = [read_record(folder / task.name / f"{index:03d}.json") for index in range(count)]
+    return [index for index, record in enumerate(records) if not record or record["version"] != task.version]
+
+
+def _prepare() -> None:
+    """Make a process ready: one thread, and an interrupt is the parent's business."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)
+    torch.set_flush_denormal(True)
+
+
+def _train_named(name: str, index: int, folder: Path) -> None:
+    train_network(TASKS[name], index, folder)
+
+
+def train_all(names: list[str], count: int, folder: Path, workers: int) -> None:
+    """Train what is missing; an interrupt, or a polite kill, lets the networks under way finish."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    todo = {name: missing(TASKS[name], count, folder) for name in names}
+    jobs = [(name, index) for index in range(count) for name in names if index in todo[name]]
+    bar = tqdm(total=count * len(names), initial=count * len(names) - len(jobs), unit="network")
+    os.environ.update({"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"})
+    with bar, ProcessPoolExecutor(workers, get_context("spawn"), _prepare) as pool:
+        futures = [pool.submit(_train_named, *job, folder) for job in jobs]
+        try:
+            for future in as_completed(futures):
+                future.result()
+                bar.update()
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            bar.write("Stopped; the same command goes on from here.")
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Train the networks."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.selection.train", description=__doc__)
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where they are kept (default: %(default)s)")
+    parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK", help=", ".join(TASKS))
+    parser.add_argument("--count", type=int, default=COUNT, help="networks of each task (default: %(default)s)")
+    parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one for each core)")
+    options = parser.parse_args(argv)
+    train_all(options.tasks, options.count, options.folder.expanduser(), options.workers)
+
+
+if __name__ == "__main__":
+    main()
