@@ -20,14 +20,15 @@ __all__ = ["alpha_histogram", "alphas", "figure", "spectrum"]
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#7f7f7f"  # Okabe, Ito: told apart by everybody
 WELL_TRAINED = (2.0, 6.0)
+TRAPPED = 0.02  # energy in stray elements above which a layer has diverged; many good layers have a weak trap
 NAMED = 24  # layers whose names still fit under an axis
 
 
 def alphas(analysis: Analysis) -> Figure:
     """Draw alpha of each layer from the input to the output, the "correlation flow".
 
-    The band from 2 to 6 holds well-trained layers. Layers with a correlation trap are marked, and layers
-    without a fit are shown at the bottom.
+    The band from 2 to 6 holds well-trained layers. Layers with a strong correlation trap are marked, and
+    layers without a fit are shown at the bottom.
 
     Parameters
     ----------
@@ -41,12 +42,21 @@ def alphas(analysis: Analysis) -> Figure:
     rows = analysis.details
     canvas, axes = figure(width=max(6.4, min(0.28 * len(rows) + 2, 14)))
     x = np.arange(len(rows))
-    alpha, trapped = rows["alpha"].to_numpy(), rows["num_traps"].to_numpy() > 0
+    alpha, trapped = rows["alpha"].to_numpy(), rows["trap_energy"].to_numpy() > TRAPPED
     _band(axes.axhspan)
     axes.plot(x, alpha, color=BLUE, marker="o", label="alpha")
     failed = np.isnan(alpha)
     if trapped.any():
-        axes.plot(x[trapped], alpha[trapped], linestyle="", marker="s", mfc="none", mec=ORANGE, ms=11, label="trapped")
+        axes.plot(
+            x[trapped],
+            alpha[trapped],
+            linestyle="",
+            marker="s",
+            mfc="none",
+            mec=ORANGE,
+            ms=11,
+            label=f"stray elements hold over {TRAPPED:.0%}",
+        )
     if failed.any():
         axes.plot(x[failed], np.ones(failed.sum()), linestyle="", marker="X", color=ORANGE, ms=9, label="no fit")
     axes.set(xlabel="layer", ylabel="alpha", title="Alpha by layer", xlim=(-0.5, max(len(rows), 1) - 0.5))
@@ -98,11 +108,15 @@ def spectrum(analysis: Analysis, name: str) -> Figure:
     ------
     KeyError
         The analysis has no such layer.
+    ValueError
+        The layer has no eigenvalue that is finite and not zero.
     """
     if name not in analysis.spectra:
         raise KeyError(f"No layer {name!r} in the analysis; it has {', '.join(analysis.spectra) or 'none'}.")
     row: dict[Any, Any] = analysis.details.set_index("name").loc[name].to_dict()
     evals = analysis.spectra[name]
+    if not evals[-1] > 0:
+        raise ValueError(f"The layer {name!r} is {row['status']}: it has no spectrum to draw.")
     evals = evals[evals > WEAK * evals[-1]]
     canvas, axes = figure()
     edges = np.geomspace(evals[0], evals[-1] * (1 + 1e-9), _bins(len(evals)))

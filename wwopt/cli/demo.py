@@ -134,11 +134,11 @@ def _print_trials(console: Console, trials: pd.DataFrame, best: Best, folder: Pa
     complete = trials[trials["state"] == "complete"].sort_values("score")
     table = Table(title="\nBest trials by score (lower is better), and the terms it is made of", title_justify="left")
     terms = [term for term in complete["terms"].iloc[0] if any(row[term] for row in complete["terms"].head(TOP))]
-    for column in ("trial", "score", *terms, "alpha", "trap energy", "warnings"):
+    for column in ("trial", "score", *terms, "alpha", "trapped", "warnings"):
         table.add_column(column, justify="left" if column == "warnings" else "right")
     for row in complete.head(TOP).to_dict(orient="records"):
         numbers = (row["score"], *(row["terms"][term] for term in terms), row["alpha"])
-        table.add_row(str(row["trial"]), *map(number, numbers), f"{row['trap_energy']:.2%}", row["warnings"] or "-")
+        table.add_row(str(row["trial"]), *map(number, numbers), f"{row['trap_energy']:.1%}", row["warnings"] or "-")
     console.print(table)
     pruned, total = int((trials["state"] == "pruned").sum()), EPOCHS * len(trials)
     saved = total - int(trials["epochs"].sum())
@@ -222,6 +222,8 @@ def _scatter(trials: pd.DataFrame) -> Any:
         ylabel="test accuracy, %",
         title="The score and what it never saw",
     )
+    for axis in ("major", "minor"):
+        getattr(axes.xaxis, f"set_{axis}_formatter")(lambda value, _: f"{value:g}")
     axes.legend(loc="lower left")
     return figure
 
