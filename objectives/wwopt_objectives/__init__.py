@@ -11,5 +11,15 @@ from wwopt_objectives.constraints import apply_constraints
 from wwopt_objectives.monitor import AlphaMonitor
 from wwopt_objectives.objective import AlphaObjective
 from wwopt_objectives.pruner import AlphaPruner
+from wwopt_objectives.selection import select
 
-__all__ = ["AlphaMonitor", "AlphaObjective", "AlphaPruner", "AlphaScore", "Best", "apply_constraints", "load_best"]
+__all__ = [
+    "AlphaMonitor",
+    "AlphaObjective",
+    "AlphaPruner",
+    "AlphaScore",
+    "Best",
+    "apply_constraints",
+    "load_best",
+    "select",
+]

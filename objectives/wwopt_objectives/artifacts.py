@@ -14,6 +14,7 @@ from optuna.artifacts import FileSystemArtifactStore, download_artifact, upload_
 from safetensors.torch import load_file, save_file
 
 from wwopt.analysis import Analysis
+from wwopt_objectives.selection import select
 
 if TYPE_CHECKING:
     import optuna
@@ -69,7 +70,7 @@ def keep(trial: optuna.Trial, model: object, analysis: Analysis, store: Artifact
 
 
 def load_best(study: optuna.Study, *, artifact_store: ArtifactStore | None = None) -> Best:
-    """Load the weights and the analysis of a study's winner.
+    """Load the weights and the analysis of a study's winner; with two directions of the one that `select` chooses.
 
     Parameters
     ----------
@@ -98,6 +99,8 @@ def load_best(study: optuna.Study, *, artifact_store: ArtifactStore | None = Non
 
 
 def _winner(study: optuna.Study) -> optuna.trial.FrozenTrial:
+    if len(study.directions) > 1:
+        return select(study)
     try:
         return study.best_trial
     except ValueError as error:

@@ -61,6 +61,9 @@ class AlphaObjective:
         Number of models that `train` yields; `AlphaPruner` needs it to know how far a training has come.
     trackers : iterable of Tracker
         Each gets a child run for each trial.
+    with_loss : bool
+        Return the pair (score, training loss) for a study with two directions, both ``"minimize"``; then `select`
+        chooses one trial at the end. Optuna takes no reports there, so only `AlphaPruner` prunes.
     artifact_store : optional
         Where the weights of the best trials are kept for `load_best`. None: the folder ``./wwopt-artifacts``;
         False: nowhere.
@@ -95,6 +98,7 @@ class AlphaObjective:
         n_steps: int | None = None,
         trackers: Iterable[Tracker] = (),
         artifact_store: ArtifactStore | Literal[False] | None = None,
+        with_loss: bool = False,
         analyze_options: dict[str, Any] | None = None,
     ) -> None:
         if not callable(train):
@@ -109,14 +113,17 @@ class AlphaObjective:
         self._n_steps = n_steps
         self._trackers = tuple(trackers)
         self._store = artifact_store
+        self._with_loss = with_loss
         self._options = {**self._score.requires, **(analyze_options or {})}
 
-    def __call__(self, trial: optuna.Trial) -> float:
+    def __call__(self, trial: optuna.Trial) -> float | tuple[float, float]:
         """Run a trial: train, look, report, prune, and leave a record of it."""
         self._claim(trial.study)
         runs = _Runs(self._trackers, trial)
         try:
             look = self._watch(trial, runs)
+            if self._with_loss:
+                _loss(look.checkpoint)
         except optuna.TrialPruned as pruned:
             runs.finish("pruned", str(pruned))
             raise
@@ -127,15 +134,15 @@ class AlphaObjective:
         self._record(trial, look)
         self._keep(trial, look)
         runs.finish("complete", "")
-        return look.score
+        return (look.score, _loss(look.checkpoint)) if self._with_loss else look.score
 
     def _claim(self, study: optuna.Study) -> None:
         """Hold the study to one definition of the score: numbers of two definitions cannot be compared."""
-        if study.directions != [optuna.study.StudyDirection.MINIMIZE]:
-            raise ValueError(
-                'A score is lower for a better network: create the study with `direction="minimize"`, '
-                f"got {[direction.name.lower() for direction in study.directions]}."
-            )
+        wanted = ["minimize"] * (2 if self._with_loss else 1)
+        directions = [direction.name.lower() for direction in study.directions]
+        if directions != wanted:
+            how = f"directions={wanted}" if self._with_loss else 'direction="minimize"'
+            raise ValueError(f"Lower is better: create the study with `{how}`, got {directions}.")
         settings, known = self._score.settings(), study.user_attrs.get(SCORE)
         if known is None:
             study.set_user_attr(SCORE, settings)
@@ -174,10 +181,11 @@ class AlphaObjective:
 
     def _report(self, trial: optuna.Trial, look: _Look) -> None:
         """Report a score and stop the trial where the pruner says so."""
-        trial.report(look.score, look.checkpoint.step)
-        if not trial.should_prune():
+        if not self._with_loss:
+            trial.report(look.score, look.checkpoint.step)
+        reason = _alpha_reason(trial) if self._with_loss else _reason(trial) if trial.should_prune() else None
+        if reason is None:
             return
-        reason = _reason(trial)
         self._record(trial, look)
         trial.set_user_attr("ww_pruned_by", reason)
         raise optuna.TrialPruned(reason)
@@ -241,15 +249,27 @@ def _due(step: int, every: int | None) -> bool:
 
 
 def _reason(trial: optuna.Trial) -> str:
-    pruner = trial.study.pruner
-    explain = getattr(pruner, "reason", None)
+    """Why the study's pruner stops a trial that it said to stop."""
+    return _alpha_reason(trial) or type(trial.study.pruner).__name__
+
+
+def _alpha_reason(trial: optuna.Trial) -> str | None:
+    """What `AlphaPruner` says of a trial; also with two directions, where Optuna asks no pruner."""
+    explain = getattr(trial.study.pruner, "reason", None)
     frozen = trial.study._storage.get_trial(trial._trial_id)  # noqa: SLF001  (what `should_prune` itself passes on)
-    reason = explain(trial.study, frozen) if explain is not None else None
-    return str(reason or type(pruner).__name__)
+    return None if explain is None else explain(trial.study, frozen)
+
+
+def _loss(checkpoint: Checkpoint) -> float:
+    if checkpoint.loss is None:
+        raise TypeError("`with_loss=True` needs the training loss: `train` must give pairs (model, train_loss).")
+    return checkpoint.loss
 
 
 def _may_win(trial: optuna.Trial, score: float) -> bool:
-    """Whether no finished and feasible trial of the study is better."""
+    """Whether no finished and feasible trial of the study is better; with two directions each may be chosen."""
+    if len(trial.study.directions) > 1:
+        return True
     finished = trial.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
     feasible = [other.value for other in finished if all(value <= 0 for value in other.constraints.values())]
     mine = all(value <= 0 for value in trial.constraints.values())

@@ -10,7 +10,7 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.trial import TrialState
 
 import wwopt
-from wwopt_objectives import AlphaObjective, AlphaPruner, AlphaScore, load_best
+from wwopt_objectives import AlphaObjective, AlphaPruner, AlphaScore, load_best, select
 from wwopt_objectives.constraints import CONSTRAINTS
 
 
@@ -239,6 +239,60 @@ def test_a_retried_trial_gets_fresh_constraints(network):
     assert max(died.constraints.values()) > 0
     assert max(study.trials[1].constraints.values()) <= 0
     assert study.best_trial.number == 1
+
+
+def two_directions(train, n_trials=1, **options):
+    """A study of score and training loss."""
+    study = optuna.create_study(directions=["minimize", "minimize"], pruner=AlphaPruner())
+    study.optimize(AlphaObjective(train, with_loss=True, **options), n_trials=n_trials)
+    return study
+
+
+def test_score_and_loss_are_two_objectives(network):
+    """With ``with_loss=True`` a trial has both values, and the weights of the selected one are kept."""
+    decays, losses = [0.8, 0.5, 0.45, 0.3], [0.1, 0.3, 0.2, 0.9]
+    study = two_directions(lambda trial: (network(decays[trial.number]), losses[trial.number]), n_trials=4)
+    assert [trial.values[1] for trial in study.trials] == losses
+    assert load_best(study).trial.number == select(study).number
+
+
+def test_two_objectives_are_pruned_too(network):
+    """Optuna takes no report there; the pruner's reason stops the trial all the same."""
+    study = two_directions(lambda _: iter([(network(6.0), 0.1)] * 5), n_steps=5)
+    assert study.trials[0].state == TrialState.PRUNED
+    assert "stable rank" in study.trials[0].user_attrs["ww_pruned_by"]
+
+
+def test_with_loss_needs_a_loss(network):
+    """A model without its loss is an error that says what `train` must give."""
+    with pytest.raises(TypeError, match="`with_loss=True` needs the training loss"):
+        two_directions(lambda _: network())
+
+
+def test_with_loss_needs_two_directions(network):
+    """The error says how the study must be created."""
+    study = optuna.create_study(direction="minimize")
+    with pytest.raises(ValueError, match=r"create the study with `directions=\['minimize', 'minimize'\]`"):
+        study.optimize(AlphaObjective(lambda _: (network(), 0.1), with_loss=True), n_trials=1)
+
+
+@pytest.mark.parametrize(("loss_weight", "chosen"), [(0.0, 0), (0.25, 0), (0.5, 1), (1.0, 2)])
+def test_select_mixes_ranks(network, loss_weight, chosen):
+    """From the best score to the smallest loss, as the weight of the loss grows."""
+    decays, losses = [0.35, 0.4, 0.9, 1.0], [0.4, 0.2, 0.1, 0.3]
+    study = run(lambda trial: (network(decays[trial.number]), losses[trial.number]), n_trials=4)
+    scores = [trial.value for trial in study.trials]
+    assert scores == sorted(scores)
+    assert select(study, loss_weight=loss_weight).number == chosen
+
+
+def test_select_says_what_is_missing(network):
+    """Without a training loss there is nothing to mix, and a weight has its range."""
+    study = run(lambda _: network())
+    with pytest.raises(ValueError, match=r"No trial .* with a training loss"):
+        select(study)
+    with pytest.raises(ValueError, match="`loss_weight` must be between 0 and 1, got 2"):
+        select(study, loss_weight=2)
 
 
 class Recorder:
