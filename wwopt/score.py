@@ -60,8 +60,34 @@ class Score(Protocol):
         ...
 
 
+class _Explained:
+    """What every score does with its terms; each has `explain`, the bound of each term, and parameters."""
+
+    direction: ClassVar[str] = "minimize"
+    version: ClassVar[int]
+
+    @property
+    def maximum(self) -> float:
+        """The most that a network can get: every term at its bound."""
+        return float(sum(self._bounds().values()))
+
+    def __call__(self, analysis: Analysis) -> float:
+        """Score an analysis; ``maximum`` where it cannot be used."""
+        return self.explain(analysis)["score"]
+
+    def explain(self, analysis: Analysis) -> Explanation:
+        raise NotImplementedError
+
+    def settings(self) -> dict[str, Any]:
+        """Name, version and parameters, ready for JSON."""
+        return {"name": type(self).__name__, "version": self.version, **asdict(self)}  # type: ignore[call-overload]
+
+    def _bounds(self) -> dict[str, float]:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, kw_only=True)
-class AlphaScore:
+class AlphaScore(_Explained):
     """How far a network's layers are from well-trained ones; lower is better.
 
     The mean over the layers of a sum of faults, each zero in a healthy layer and bounded, so that no
@@ -109,7 +135,6 @@ class AlphaScore:
     target: float = 2.0
     noise_distance: float = 0.3
 
-    direction: ClassVar[str] = "minimize"
     version: ClassVar[int] = 1
     requires: ClassVar[Mapping[str, Any]] = {"randomize": True}
     TERMS: ClassVar[tuple[str, ...]] = ("level", "undertrained", "rank", "noise", "traps")
@@ -123,15 +148,6 @@ class AlphaScore:
         if self.target <= 1:
             raise ValueError(f"`target` must be greater than 1, as every power-law exponent is, got {self.target}.")
 
-    @property
-    def maximum(self) -> float:
-        """The most that a network can get: every term at its bound."""
-        return float(sum(self._bounds().values()))
-
-    def __call__(self, analysis: Analysis) -> float:
-        """Score an analysis; ``maximum`` where it cannot be used."""
-        return self.explain(analysis)["score"]
-
     def explain(self, analysis: Analysis) -> Explanation:
         """Give the score, its terms, which add up to it, and the terms of each layer."""
         layers = self._layers(analysis.details)
@@ -140,10 +156,6 @@ class AlphaScore:
             for name, bound in self._bounds().items()
         }
         return {"score": float(sum(terms.values())), "terms": terms, "layers": layers}
-
-    def settings(self) -> dict[str, Any]:
-        """Name, version and parameters, ready for JSON."""
-        return {"name": type(self).__name__, "version": self.version, **asdict(self)}
 
     def _bounds(self) -> dict[str, float]:
         """The most of each term."""
@@ -182,7 +194,7 @@ class AlphaScore:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlignmentScore:
+class AlignmentScore(_Explained):
     """How badly neighbouring layers fit each other; lower is better.
 
     - ``alignment``: one less the mean alignment of the hidden spaces, each the overlap of the directions in which a
@@ -211,7 +223,6 @@ class AlignmentScore:
 
     rank: float = 0.5
 
-    direction: ClassVar[str] = "minimize"
     version: ClassVar[int] = 1
     requires: ClassVar[Mapping[str, Any]] = {"alignment": True}
     WORST: ClassVar[tuple[float, float]] = (1.5, 3.0)
@@ -219,15 +230,6 @@ class AlignmentScore:
     def __post_init__(self) -> None:
         if not (isinstance(self.rank, (int, float)) and math.isfinite(self.rank) and self.rank >= 0):
             raise ValueError(f"`rank` must be a finite number, 0 or more, got {self.rank!r}.")
-
-    @property
-    def maximum(self) -> float:
-        """The most that a network can get."""
-        return float(sum(self._bounds().values()))
-
-    def __call__(self, analysis: Analysis) -> float:
-        """Score an analysis; ``maximum`` where it cannot be used."""
-        return self.explain(analysis)["score"]
 
     def explain(self, analysis: Analysis) -> Explanation:
         """Give the score, its terms, which add up to it, and the terms of each space and layer.
@@ -256,10 +258,6 @@ class AlignmentScore:
                 "rank": max(0.0, sum(layer["rank"] for layer in ranks.values()) / len(ranks)),
             }
         return {"score": float(sum(terms.values())), "terms": terms, "layers": {**aligned, **ranks}}
-
-    def settings(self) -> dict[str, Any]:
-        """Name, version and parameters, ready for JSON."""
-        return {"name": type(self).__name__, "version": self.version, **asdict(self)}
 
     def _bounds(self) -> dict[str, float]:
         return {"alignment": self.WORST[0], "rank": self.rank * self.WORST[1]}
