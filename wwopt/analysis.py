@@ -73,6 +73,9 @@ class Analysis:
         object.__setattr__(self, "spectra", MappingProxyType(dict(self.spectra)))
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
 
+    def __reduce__(self) -> tuple[type[Analysis], tuple[Any, ...]]:
+        return Analysis, (self.details, dict(self.spectra), self.skipped, dict(self.settings), self.pairs)
+
     @cached_property
     def summary(self) -> dict[str, float]:
         """Means over the layers that have a number, and shares of all layers.
@@ -137,15 +140,21 @@ class Analysis:
             raise ValueError(f"{path} is not a saved analysis that can be read: {error}") from error
 
 
-def to_details(rows: Sequence[Mapping[str, object]]) -> pd.DataFrame:
-    """Table with all `COLUMNS` and their types, also where there is no row."""
-    kinds = dict.fromkeys(COLUMNS, "float64") | dict.fromkeys(COUNTS, "int64") | dict.fromkeys(TEXT, "str")
-    return pd.DataFrame(list(rows), columns=list(COLUMNS)).astype(kinds)
+def to_details(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    """Table with all `COLUMNS` and their types, also where there is no row; a number that is missing is NaN."""
+    return pd.DataFrame({name: _column(name, [row.get(name, math.nan) for row in rows]) for name in COLUMNS})
 
 
 def to_skipped(pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
     """Table of what was left out and why."""
-    return pd.DataFrame(list(pairs), columns=["name", "reason"]).astype("str")
+    names, reasons = [name for name, _ in pairs], [reason for _, reason in pairs]
+    return pd.DataFrame({"name": pd.array(names, dtype="str"), "reason": pd.array(reasons, dtype="str")})
+
+
+def _column(name: str, values: list[Any]) -> Any:
+    if name in TEXT:
+        return pd.array(values, dtype="str")
+    return np.array(values, dtype=np.int64 if name in COUNTS else np.float64)
 
 
 def _mean(column: pd.Series[Any]) -> float:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
+
+from wwopt.spectra import row_blocks
 
 __all__ = ["Traps", "correlation_traps", "marchenko_pastur_edge", "marchenko_pastur_quantiles"]
 
 Floats = NDArray[np.float64]
+Values = NDArray[np.floating[Any]]
 
 FALSE_ALARM = 0.01  # chance that a matrix of Gaussian noise shows a trap
 GRID = 4096
+CANCELLED = 1e-6  # share of the squared mean below which a difference has lost too many digits
 
 
 def marchenko_pastur_edge(N: int, M: int, variance: float = 1.0) -> float:
@@ -88,7 +93,7 @@ class Traps:
     energy: float
 
 
-def correlation_traps(stack: Floats) -> Traps:
+def correlation_traps(stack: Values) -> Traps:
     """Count the eigenvalues of a stack of matrices that any shuffle of the elements would keep.
 
     A shuffled matrix of independent elements shows one eigenvalue above the Marchenko-Pastur edge for a
@@ -104,19 +109,58 @@ def correlation_traps(stack: Floats) -> Traps:
     ----------
     Baik, Ben Arous, Peche (2005), Annals of Probability 33(5): the transition. Martin, Mahoney (2021),
     JMLR 22(165): correlation traps.
+
+    Examples
+    --------
+    >>> W = np.random.default_rng(0).normal(size=(1, 60, 50))
+    >>> W[0, 7, 5] = 40
+    >>> correlation_traps(W).num_traps
+    1
     """
-    k, N, M = stack.shape
-    size = N * M
-    mean = stack.mean(axis=(1, 2), keepdims=True)
-    deviation = stack - mean
-    std = np.sqrt(np.einsum("knm,knm->k", deviation, deviation) / size)
-    scale = np.where(std > 0, std, 1.0)[:, None, None]
-    shifted = np.abs(mean / scale).ravel() * math.sqrt(size) > _limit(size, k)
-    standard = np.abs(deviation / scale)
-    outlying = standard[standard > _limit(size, k * size)]
-    return Traps(num_traps=int(shifted.sum()) + len(outlying), energy=float((outlying**2).sum() / stack.size))
+    k, size = len(stack), stack[0].size
+    traps, energy = 0, 0.0
+    for W in stack:
+        elements = _elements(W)
+        traps += abs(elements.mean) * math.sqrt(size) > elements.std * _limit(size, k)
+        limit = elements.std * _limit(size, k * size)
+        if max(elements.high - elements.mean, elements.mean - elements.low) > limit > 0:
+            outlying = _outlying(W, elements.mean, limit)
+            traps += len(outlying)
+            energy += float(np.square(outlying / elements.std).sum())
+    return Traps(num_traps=int(traps), energy=energy / stack.size)
+
+
+@dataclass(frozen=True)
+class _Elements:
+    """What is to be known of a matrix's elements, whatever their order."""
+
+    mean: float
+    std: float
+    low: float
+    high: float
+
+
+def _elements(W: Values) -> _Elements:
+    """Pass over a matrix once, block by block."""
+    total, squares, low, high = 0.0, 0.0, math.inf, -math.inf
+    for block in row_blocks(W):
+        x = block.astype(np.float64).ravel(order="K")
+        total += float(x.sum())
+        squares += float(x @ x)
+        low, high = min(low, float(x.min())), max(high, float(x.max()))
+    mean = total / W.size
+    variance = squares / W.size - mean**2
+    if variance < CANCELLED * mean**2:
+        variance = sum(float(np.square(block - mean).sum()) for block in row_blocks(W)) / W.size
+    return _Elements(mean, math.sqrt(variance), low, high)
+
+
+def _outlying(W: Values, mean: float, limit: float) -> Floats:
+    """Deviations of the elements beyond a limit."""
+    deviations = (block.astype(np.float64) - mean for block in row_blocks(W))
+    return np.concatenate([x[np.abs(x) > limit] for x in deviations])
 
 
 def _limit(size: int, tests: int) -> float:
     """Return the standard deviations beyond which one of ``tests`` values makes a spike, out of reach of noise."""
-    return max(math.sqrt(math.sqrt(size)), float(stats.norm.isf(FALSE_ALARM / (2 * tests))))
+    return max(math.sqrt(math.sqrt(size)), -float(special.ndtri(FALSE_ALARM / (2 * tests))))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 import zipfile
 
 import numpy as np
@@ -98,6 +100,12 @@ def test_roundtrip(analysis, tmp_path):
     analysis.save(tmp_path / "a.npz")
     assert_equal(wwopt.Analysis.load(tmp_path / "a.npz"), analysis)
     assert wwopt.Analysis.load(str(tmp_path / "a.npz")).summary == pytest.approx(analysis.summary, nan_ok=True)
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda analysis: pickle.loads(pickle.dumps(analysis))])
+def test_copies_and_travels(analysis, duplicate):
+    """An analysis can be copied, and sent to another process."""
+    assert_equal(duplicate(analysis), analysis)
 
 
 def test_roundtrip_of_an_empty_one(tmp_path):

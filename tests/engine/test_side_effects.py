@@ -50,7 +50,7 @@ def test_random_state_is_untouched(model):
     """The global random states of Python, NumPy and torch are those from before."""
 
     def states():
-        return repr(random.getstate()), repr(np.random.get_state()), torch.get_rng_state().tolist()  # noqa: NPY002
+        return repr(random.getstate()), repr(np.random.get_state()), torch.get_rng_state().tolist()  # noqa: NPY002  (the old global state is meant)
 
     before = states()
     wwopt.analyze(model)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -51,6 +52,9 @@ def to_matrices(tensors: Iterable[NamedTensor], config: Mapping[str, Any] | None
             skipped.append((layer, reason))
         elif len(tensor.shape) > 1:
             matrices += [_to_matrix(name, part) for name, part in split(_squeezed(tensor), layer, layers, config or {})]
+    twice = next((name for name, count in Counter(matrix.name for matrix in matrices).items() if count > 1), None)
+    if twice is not None:
+        raise ValueError(f"Two tensors of the source come out as the layer {twice!r}; rename one of them.")
     return Weights(tuple(matrices), tuple(skipped))
 
 

@@ -57,3 +57,6 @@ def _parameters(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
         with torch.no_grad():
             yield key, copy.deepcopy(parametrization).eval()()  # in training some change their state when asked
     yield from module.named_parameters(recurse=False)
+    for key, buffer in module.named_buffers(recurse=False):
+        if key.endswith(("_u", "_v")) and hasattr(module, f"{key[:-2]}_orig"):  # the vectors of the older spectral norm
+            yield key, buffer

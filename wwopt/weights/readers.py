@@ -113,8 +113,8 @@ class First:
 
     def __call__(self) -> Values:
         """Return a view of one dimension less."""
-        values: Values = self.read()[0]
-        return values
+        only: Values = self.read()[0]
+        return only
 
 
 @dataclass(frozen=True)

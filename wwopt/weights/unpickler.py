@@ -87,7 +87,7 @@ def unpickle(stream: io.BufferedIOBase, find_storage: Callable[[tuple[Any, ...]]
     return reader.load()
 
 
-class _Unpickler(pickle._Unpickler):  # noqa: SLF001  (the one in C takes memory for whatever a damaged pickle asks)
+class _Unpickler(pickle._Unpickler):  # noqa: SLF001  (the one in C takes what memory a damaged pickle asks for)
     find_storage: Callable[[tuple[Any, ...]], Storage]
     stack: list[Any]
     append: Callable[[object], None]
@@ -96,12 +96,14 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001  (the one in C takes memory
 
     def find_class(self, module: str, name: str) -> Any:
         """Return our own stand-in, never the thing."""
-        if module == "torch" and (name in TORCH_NAMES or name.endswith("Storage")):
+        if module in ("torch", "torch.storage") and (name in TORCH_NAMES or name.endswith("Storage")):
             return name
         return BUILDERS.get(f"{module}.{name}") or _stand_in(module, name)
 
-    def persistent_load(self, pid: Any) -> Storage:
+    def persistent_load(self, pid: Any) -> Any:
         """Describe the storage that a tensor refers to."""
+        if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module":
+            return pid[1]  # before torch 1.6 a class came with its source, which nobody needs
         if not (isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage"):
             raise pickle.UnpicklingError("a reference to something else than a storage")
         return self.find_storage(pid)
@@ -221,6 +223,8 @@ BUILDERS: dict[str, Any] = {
     **dict.fromkeys(("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"), _tensor),
     "torch._utils._rebuild_tensor_v3": _tensor_of_bytes,
     **dict.fromkeys(("torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state"), _first),
+    **{f"torch.jit._pickle.build_{kind}list": _first for kind in ("int", "double", "bool", "tensor")},
+    "torch.jit._pickle.restore_type_tag": _first,
     "torch._tensor._rebuild_from_type_v2": lambda function, _type, arguments, _state: function(*arguments),
     "torch._utils._rebuild_qtensor": _unreadable("quantized"),
     "torch._utils._rebuild_sparse_tensor": _unreadable("sparse"),

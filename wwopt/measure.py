@@ -1,0 +1,149 @@
+"""From weights to rows of the table: the one function that runs on every worker."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wwopt.metrics import METRICS, Layers
+from wwopt.null import Traps, correlation_traps
+from wwopt.powerlaw import fit_powerlaws
+from wwopt.spectra import eigenvalues, zero_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wwopt.cache import Cache
+    from wwopt.settings import Settings
+    from wwopt.weights import WeightMatrix
+
+__all__ = ["Measured", "measure"]
+
+Floats = NDArray[np.float64]
+
+OVER_TRAINED, UNDER_TRAINED = 2.0, 6.0
+SINGLE = 1e-5  # share of the largest eigenvalue below which single precision keeps less than two digits
+MOST_BELOW = 0.05  # share of eigenvalues that may lie there; a spectrum that is wider is computed in double
+COMPARED_WITH_NOISE = ("rand_distance",)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What is known of a layer's weights, whatever its name: numbers and words, and the eigenvalues."""
+
+    numbers: dict[str, Any]
+    evals: Floats
+
+
+def measure(
+    batch: Sequence[WeightMatrix], settings: Settings, *, device: str = "cpu", cache: Cache | None = None
+) -> list[Measured]:
+    """Measure layers of equal shape; those that a cache knows are only read.
+
+    Parameters
+    ----------
+    batch : sequence of WeightMatrix
+        Of the same k, N, M and rank.
+    settings : Settings
+        What to compute.
+    device : str
+        Where eigenvalues are computed.
+    cache : Cache, optional
+        Where results are looked up by the content of the weights, and kept.
+    """
+    if cache is None:
+        return _measure(batch, [_decompose(matrix, matrix.read(), settings, device) for matrix in batch], settings)
+    known: dict[str, Measured] = {}
+    keys, missing = [], []
+    for matrix in batch:
+        stack = matrix.read()
+        keys.append(cache.key(matrix, stack, settings))
+        found = known.get(keys[-1]) or cache.get(keys[-1])
+        if found is None:
+            missing.append((matrix, keys[-1], _decompose(matrix, stack, settings, device)))
+        else:
+            known[keys[-1]] = found
+    fresh = _measure([matrix for matrix, *_ in missing], [raw for *_, raw in missing], settings)
+    for (_, key, _), measured in zip(missing, fresh, strict=True):
+        cache.put(key, measured)
+        known[key] = measured
+    return [known[key] for key in keys]
+
+
+@dataclass(frozen=True)
+class _Decomposed:
+    """What is left of a layer when its weights are let go."""
+
+    evals: Floats
+    zero_tol: float
+    traps: Traps | None
+
+
+def _decompose(matrix: WeightMatrix, stack: NDArray[Any], settings: Settings, device: str) -> _Decomposed:
+    precision = settings.precision
+    evals = eigenvalues(stack, precision=precision, device=device)
+    if precision == "single" and np.mean(evals < SINGLE * evals.max()) > MOST_BELOW:
+        precision = "double"
+        evals = eigenvalues(stack, precision=precision, device=device)
+    with np.errstate(over="ignore"):
+        pooled = np.sort(evals * matrix.scale**2, axis=None)
+    finite = bool(np.isfinite(pooled[-1]))
+    traps = correlation_traps(stack) if settings.randomize and finite and matrix.rank is None else None
+    relative = zero_limit(float(pooled[-1]), matrix.N, precision=precision)
+    return _Decomposed(pooled, relative if settings.zero_tol is None else float(settings.zero_tol), traps)
+
+
+def _measure(batch: Sequence[WeightMatrix], decomposed: Sequence[_Decomposed], settings: Settings) -> list[Measured]:
+    if not batch:
+        return []
+    k, N, M = batch[0].k, batch[0].N, batch[0].M
+    evals = np.stack([layer.evals for layer in decomposed])
+    tolerances = np.array([layer.zero_tol for layer in decomposed])
+    tails = [row[row > tol] for row, tol in zip(evals, tolerances, strict=True)]
+    layers = Layers(evals, k, N, M, tolerances, fit_powerlaws(tails))
+    statuses = _statuses(layers)
+    columns = _metrics(layers, settings) | _traps([layer.traps for layer in decomposed])
+    return [
+        Measured(_row(index, status, layers, columns), row)
+        for index, (status, row) in enumerate(zip(statuses, evals, strict=True))
+    ]
+
+
+def _metrics(layers: Layers, settings: Settings) -> dict[str, Floats]:
+    """Compute every metric; layers that are unusable come out as infinities and NaN, which nobody sees."""
+    names = [name for name in METRICS if settings.randomize or name not in COMPARED_WITH_NOISE]
+    with np.errstate(all="ignore"):
+        return {name: METRICS[name].compute(layers) for name in names}
+
+
+def _traps(traps: Sequence[Traps | None]) -> dict[str, list[float]]:
+    return {
+        "num_traps": [found.num_traps if found else math.nan for found in traps],
+        "trap_energy": [found.energy if found else math.nan for found in traps],
+    }
+
+
+def _row(index: int, status: str, layers: Layers, columns: dict[str, Any]) -> dict[str, Any]:
+    usable = status != "non-finite" and layers.evals[index, -1] > 0
+    numbers = {name: float(column[index]) for name, column in columns.items()} if usable else {}
+    return {"status": status, "warning": _warning(numbers.get("alpha", math.nan)), **numbers}
+
+
+def _statuses(layers: Layers) -> list[str]:
+    finite = np.isfinite(layers.evals[:, -1])
+    ranks = np.count_nonzero(layers.above_zero, axis=1).tolist()
+    return [
+        "non-finite" if not ok else "degenerate" if rank < 2 else "success" if fit else "failed"
+        for ok, rank, fit in zip(finite, ranks, layers.fits, strict=True)
+    ]
+
+
+def _warning(alpha: float) -> str:
+    """WeightWatcher's words for an exponent outside of 2 to 6."""
+    if alpha < OVER_TRAINED:
+        return "over-trained"
+    return "under-trained" if alpha > UNDER_TRAINED else ""

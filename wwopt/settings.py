@@ -1,0 +1,76 @@
+"""What the user wants of an analysis, checked before anything is read."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any, get_args
+
+from wwopt.spectra import Precision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wwopt.weights import WeightMatrix
+
+__all__ = ["Settings"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The arguments of `wwopt.analyze` that change its numbers or its choice of layers; see there.
+
+    Raises
+    ------
+    ValueError
+        One of them is out of its range.
+    """
+
+    include: str | Iterable[str] | None = None
+    exclude: str | Iterable[str] | None = None
+    min_evals: int = 50
+    max_evals: int | None = None
+    randomize: bool = True
+    zero_tol: float | None = None
+    base: str | None = None
+    precision: Precision = "double"
+    alignment: bool = False
+
+    def __post_init__(self) -> None:
+        for field in ("include", "exclude"):
+            object.__setattr__(self, field, _patterns(getattr(self, field)))
+        if self.min_evals < 2:
+            raise ValueError(f"`min_evals` must be at least 2, got {self.min_evals}.")
+        if self.max_evals is not None and self.max_evals < self.min_evals:
+            raise ValueError(f"`max_evals` must be at least `min_evals` ({self.min_evals}), got {self.max_evals}.")
+        if self.zero_tol is not None and not (isinstance(self.zero_tol, (int, float)) and self.zero_tol >= 0):
+            raise ValueError(f"`zero_tol` must be 0 or more, got {self.zero_tol}.")
+        if self.precision not in get_args(Precision):
+            raise ValueError(f"`precision` must be one of {', '.join(get_args(Precision))}, got {self.precision!r}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values that JSON keeps."""
+        values = asdict(self)
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+    def reason_to_skip(self, matrix: WeightMatrix) -> str | None:
+        """Say why a layer is not to be analysed; None where it is."""
+        if self.include is not None and not _matches(matrix.name, self.include):
+            return "not in `include`"
+        if self.exclude is not None and _matches(matrix.name, self.exclude):
+            return "in `exclude`"
+        if matrix.num_evals < self.min_evals:
+            return f"{matrix.num_evals} eigenvalues, fewer than min_evals={self.min_evals}"
+        if self.max_evals is not None and matrix.num_evals > self.max_evals:
+            return f"{matrix.num_evals} eigenvalues, more than max_evals={self.max_evals}"
+        return None
+
+
+def _patterns(patterns: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    if patterns is None:
+        return None
+    return (patterns,) if isinstance(patterns, str) else tuple(str(pattern) for pattern in patterns)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
