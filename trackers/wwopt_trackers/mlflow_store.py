@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import math
 import re
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -174,7 +175,8 @@ class MLflowRun:
         if run.parent is None:
             self._name_best()
         if not self._joined:
-            self._client.set_terminated(self.name, STATUS[run.state or "failed"], run.stop or now())
+            with redirect_stdout(io.StringIO()):  # MLflow prints a link
+                self._client.set_terminated(self.name, STATUS[run.state or "failed"], run.stop or now())
 
     def _log_model(self, run: Run, last: Entry) -> None:
         """Declare the run's final network as a model with its numbers, so that models can be sorted and promoted."""

@@ -38,6 +38,8 @@ def start(journal: Path) -> subprocess.Popen[bytes]:
 
 def attend(path: Path) -> None:
     """Deliver a journal as it grows, until its owner is gone; and what others like it have left behind."""
+    if hasattr(os, "nice"):
+        os.nice(10)  # what computes goes first
     with locked(path.with_suffix(COURIER), timeout=10):
         courier, pause, adopted = Courier(path), 0.0, False
         while True:

@@ -1,0 +1,131 @@
+"""Real parts for drills, benchmarks and tests: an MLflow server that can be killed, and a proxy that fails in style."""
+
+from __future__ import annotations
+
+import base64
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from contextlib import suppress
+
+QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+class Server:
+    """``mlflow server`` on loopback, as a process of its own."""
+
+    def __init__(self, store, artifacts):
+        self.port = free_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self._command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1"]
+        self._command += ["--backend-store-uri", store, "--artifacts-destination", str(artifacts)]
+
+    def start(self):
+        """Start, and wait until it answers."""
+        self._process = subprocess.Popen(
+            self._command,
+            env={**os.environ, **QUIET},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        end = time.monotonic() + 120
+        while not answers(f"{self.uri}/health"):
+            assert time.monotonic() < end, "the server does not start"
+            time.sleep(0.1)
+
+    def kill(self):
+        """Kill it and its workers, which are the group that it leads."""
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        self.kill()
+
+
+class Proxy:
+    """A TCP proxy whose ``mode`` is ``pass``, ``hang``, ``reset``, or ``auth``: refuse whoever has no password."""
+
+    def __init__(self, port, user="", password=""):
+        self._target = ("127.0.0.1", port)
+        self._secret = b"Basic " + base64.b64encode(f"{user}:{password}".encode())
+        self.mode = "pass"
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.uri = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._open = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def set(self, mode):
+        """Change the mode; connections that stand feel it too."""
+        self.mode = mode
+        if mode != "pass":
+            for end in self._open:
+                reset(end)
+            self._open.clear()
+
+    def close(self):
+        """Reset all connections, and take no more."""
+        self.set("reset")
+        self._listener.close()
+
+    def _accept(self):
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                self._open.append(client)
+                if self.mode == "reset":
+                    reset(client)
+                elif self.mode in ("pass", "auth"):
+                    threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client):
+        with suppress(OSError):
+            first = client.recv(65536)
+            if self.mode == "auth" and self._secret not in first and b"/health" not in first:
+                client.sendall(b"HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                client.close()
+                return
+            server = socket.create_connection(self._target)
+            self._open.append(server)
+            server.sendall(first)
+            threading.Thread(target=pump, args=(server, client), daemon=True).start()
+            pump(client, server)
+
+
+def pump(source, target):
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+    for end in (source, target):
+        end.close()
+
+
+def reset(connection):
+    """Close a connection so that the other end sees an error and not an end."""
+    with suppress(OSError):
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        connection.shutdown(socket.SHUT_RDWR)
+    connection.close()
+
+
+def answers(url):
+    try:
+        with urllib.request.urlopen(url, timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
