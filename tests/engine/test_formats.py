@@ -217,10 +217,9 @@ def mlflow_runs(tmp_path, monkeypatch):
     """MLflow on a store of its own."""
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.chdir(tmp_path)
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
     yield mlflow
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)
 
 
 @pytest.mark.filterwarnings("ignore")  # MLflow's own and torch's, of many modules
