@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.selection.networks import COLLAPSED
 from benchmarks.selection.pictures import regret_picture, scatter_picture
 from benchmarks.selection.store import read_record, write
 from benchmarks.selection.tables import ablation_table, half_table, interval_table, matrix, pruning_tables, task_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["write_document"]
 
@@ -50,10 +54,10 @@ def write_document(folder: Path, docs: Path) -> None:
     evaluation, pruning = read_record(folder / "evaluation.json"), read_record(folder / "pruning.json")
     parts = [INTRODUCTION]
     if evaluation:
-        pictures = {"evidence-regret.png": regret_picture, "evidence-scatter.png": scatter_picture}
-        for name, draw in pictures.items():
-            figure = draw(evaluation)
-            write(docs / "pictures" / name, lambda path, figure=figure: figure.savefig(path, dpi=130))
+        scatters = {f"evidence-scatter-{place}.png": judge for place, judge in enumerate(evaluation["points"], 1)}
+        _draw(docs / "pictures" / "evidence-regret.png", regret_picture(evaluation))
+        for name, judge in scatters.items():
+            _draw(docs / "pictures" / name, scatter_picture(evaluation, judge))
         parts += [f"## Tasks\n\n{task_table(evaluation)}"]
         if "reporting" in evaluation["judges"][0]["halves"]:
             parts += [f"## The reporting half: the evidence\n\n{half_table(evaluation['judges'], 'reporting')}"]
@@ -61,8 +65,8 @@ def write_document(folder: Path, docs: Path) -> None:
             parts += [f"## The tuning half: no evidence\n\n{half_table(evaluation['judges'], 'tuning')}"]
         parts += [
             "![Regret by way of choosing](pictures/evidence-regret.png)",
-            "![AlphaScore against test quality](pictures/evidence-scatter.png)",
-            f"## Task by task\n\nTau of {evaluation['judges'][0]['name']}:\n\n{interval_table(evaluation)}",
+            *[f"![{judge} against test quality](pictures/{name})" for name, judge in scatters.items()],
+            f"## Task by task\n\nTau with its interval:\n\n{interval_table(evaluation)}",
             f"Kendall's tau:\n\n{matrix(evaluation, 'tau', 2)}",
             f"Top-1 regret, points:\n\n{matrix(evaluation, 'top1', 1)}",
             f"Top-3 regret, points:\n\n{matrix(evaluation, 'top3', 1)}",
@@ -73,3 +77,7 @@ def write_document(folder: Path, docs: Path) -> None:
         parts += [f"## Pruning\n\n{PRUNING}\n{pruning_tables(pruning)}"]
     text = "\n\n".join(part.strip() for part in parts) + "\n"
     write(docs / "evidence.md", lambda path: path.write_text(text, encoding="utf-8"))
+
+
+def _draw(path: Path, figure: Figure) -> None:
+    write(path, lambda scratch: figure.savefig(scratch, dpi=130))

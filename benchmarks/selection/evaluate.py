@@ -68,6 +68,11 @@ def points(networks: Sequence[Network], judge: Judge) -> Measures:
     return {"values": [number(value) for value in values], "quality": way.tolist(), "collapsed": collapsed.tolist()}
 
 
+def drawn(chosen: Sequence[Judge]) -> list[Judge]:
+    """Return what is drawn against quality: the first way to choose, and `AlphaScore`."""
+    return [chosen[0], *[judge for judge in chosen[1:] if judge.name == ablations()[0].name]]
+
+
 def named(path: str) -> Judge:
     """Make a judge of ``module:name``, an object that is called with an analysis, or a class of such."""
     module, _, name = path.partition(":")
@@ -97,7 +102,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         "tasks": {name: describe(TASKS[name], group) for name, group in networks.items()},
         "judges": evaluate(networks, chosen),
         "ablations": evaluate(networks, ablations()),
-        "points": {name: points(group, ablations()[0]) for name, group in networks.items()},
+        "points": {
+            judge.name: {name: points(group, judge) for name, group in networks.items()} for judge in drawn(chosen)
+        },
     }
     write_json(folder / "evaluation.json", result)
     print(evaluation_tables(result))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
+from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 __all__ = ["regret_picture", "scatter_picture"]
 
@@ -39,31 +39,32 @@ def regret_picture(result: Result) -> Figure:
     return figure
 
 
-def scatter_picture(result: Result) -> Figure:
-    """`AlphaScore` against test quality, a panel for each task; what has collapsed is orange."""
-    names = list(result["points"])
+def scatter_picture(result: Result, judge: str) -> Figure:
+    """Draw a score against test quality, a panel for each task; what has collapsed is orange."""
+    names = list(result["tasks"])
+    measured = next(row["tasks"] for row in result["judges"] if row["name"] == judge)
     columns = min(5, len(names))
     lines = math.ceil(len(names) / columns)
     figure = Figure(figsize=(2.5 * columns, 2.4 * lines + 0.4), layout="constrained")
     panels = figure.subplots(lines, columns, squeeze=False).flatten()
     for axes, name in zip(panels, names, strict=False):
-        points = result["points"][name]
+        points = result["points"][judge][name]
         collapsed = np.array(points["collapsed"])
         values, quality = np.array(points["values"], dtype=float), np.array(points["quality"])
         axes.plot(values[~collapsed], quality[~collapsed], "o", color=BLUE, markersize=3.5, alpha=0.8)
         axes.plot(values[collapsed], quality[collapsed], "X", color=ORANGE, markersize=4.5, alpha=0.8)
         half = "tuning" if result["tasks"][name]["tuning"] else "reporting"
-        axes.set_title(f"{name}\n{half}, tau {result['ablations'][0]['tasks'][name]['tau']:.2f}", fontsize=8)
+        axes.set_title(f"{name}\n{half}, tau {measured[name]['tau']:.2f}", fontsize=8)
         axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator([1, 2, 3, 5, 10, 20, 30]))
-        axes.xaxis.set_major_formatter(ScalarFormatter())
+        axes.xaxis.set_major_locator(FixedLocator([0.5, 0.7, 1, 1.5, 2, 3, 5, 10, 20, 30]))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_ylim(-0.06, 1.06)
         axes.tick_params(labelsize=7, which="both")
         _bare(axes)
     for axes in panels[len(names) :]:
         axes.set_visible(False)
-    figure.supxlabel("AlphaScore(), lower is better; orange crosses have collapsed", fontsize=9)
+    figure.supxlabel(f"{judge}, lower is better; orange crosses have collapsed", fontsize=9)
     figure.supylabel("test quality: 0 chance, 1 best", fontsize=9)
     return figure
 

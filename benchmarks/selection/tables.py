@@ -67,14 +67,16 @@ def matrix(result: Result, measured: str, digits: int) -> str:
     return markdown(["chosen by", "uses", *[f"`{name}`" for name in names]], rows)
 
 
-def interval_table(result: Result, judge: int = 0) -> str:
-    """Tau of one way to choose with its interval on each task."""
-    tasks = result["judges"][judge]["tasks"]
-    rows = [
-        [f"`{name}`", f"{row['tau']:.2f}", f"{row['interval'][0]:.2f} to {row['interval'][1]:.2f}"]
-        for name, row in tasks.items()
-    ]
-    return markdown(["task", "tau", "95%"], rows)
+def interval_table(result: Result) -> str:
+    """Tau with its interval on each task, of the scores and of the training loss."""
+    shown = [row for row in result["judges"] if row["name"] in (*result["points"], "AlignmentScore()", "training loss")]
+    rows = [[f"`{name}`", *[_with_interval(row["tasks"][name]) for row in shown]] for name in result["tasks"]]
+    return markdown(["task", *[row["name"] for row in shown]], rows)
+
+
+def _with_interval(row: Result) -> str:
+    low, high = row["interval"]
+    return f"{row['tau']:.2f} ({low:.2f} to {high:.2f})"
 
 
 def ablation_table(result: Result) -> str:
@@ -105,7 +107,7 @@ def evaluation_tables(result: Result) -> str:
         if half in result["judges"][0]["halves"]
     ]
     parts += [
-        ("Tau with its interval: " + result["judges"][0]["name"], interval_table(result)),
+        ("Tau with its interval", interval_table(result)),
         ("Kendall's tau with test quality", matrix(result, "tau", 2)),
         ("Top-1 regret, points", matrix(result, "top1", 1)),
         ("Top-3 regret, points", matrix(result, "top3", 1)),

@@ -103,7 +103,8 @@ def test_the_page_is_written(folder, tmp_path, capsys, monkeypatch):
     page = (tmp_path / "evidence.md").read_text()
     assert "The reporting half" in page
     assert "AlphaPruner" in page
-    assert {path.name for path in (tmp_path / "pictures").iterdir()} == {"evidence-regret.png", "evidence-scatter.png"}
+    names = {path.name for path in (tmp_path / "pictures").iterdir()}
+    assert names == {"evidence-regret.png", "evidence-scatter-1.png", "evidence-scatter-2.png"}
     rows = json.loads((folder / "evaluation.json").read_text())["judges"]
     assert rows[0]["name"] == "wwopt:AlphaScore"
     assert "| AlphaScore() |" in capsys.readouterr().out
