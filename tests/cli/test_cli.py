@@ -1,14 +1,17 @@
 """The command line, as a user meets it."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 import torch
+import typer
 
 import wwopt
 from wwopt.cli import run
+from wwopt.cli.app import app
 
 
 @pytest.fixture
@@ -54,7 +57,7 @@ def test_a_broken_layer_is_a_finding(tmp_path, capsys):
         (["analyze", "missing.pt"], "No such file: missing.pt"),
         (["analyze", "model.pt", "--min-evals", "1"], "`min_evals` must be at least 2, got 1"),
         (["analyze"], "Missing argument"),
-        (["analyse", "x"], "No such command"),
+        (["analyse", "x"], "No such command 'analyse'. Did you mean 'analyze'?"),
         (["demo", "--trials", "0"], "greater than or equal to 1"),
     ],
 )
@@ -84,6 +87,50 @@ def test_help_and_version(capsys):
     assert "wwopt demo --trials 40" in capsys.readouterr().out
     assert run(["--version"]) == 0
     assert capsys.readouterr().out == f"wwopt {wwopt.__version__}\n"
+
+
+def test_quiet_leaves_remarks_out(checkpoint, capsys):
+    """What was left out is a remark; the layers and the score are the result."""
+    assert run(["analyze", str(checkpoint), "--quiet"]) == 0
+    out = capsys.readouterr().out
+    assert "80 x 64" in out
+    assert "left out" not in out
+
+
+def test_analyze_takes_what_the_function_takes(checkpoint, capsys):
+    """Patterns, limits, a base and a cache reach the engine: the difference of a network to itself is zero."""
+    arguments = ["--base", str(checkpoint), "--include", "0*", "--max-evals", "64", "--cache", str(checkpoint.parent)]
+    assert run(["analyze", str(checkpoint), *arguments, "--json"]) == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert [row["status"] for row in answer["details"]] == ["degenerate"]
+    assert answer["skipped"] == [{"name": "1", "reason": "not in `include`"}]
+
+
+def test_every_help_page_teaches_by_example(capsys):
+    """Each command shows its own use, and `wwopt --help` where to begin."""
+    for command in typer.main.get_command(app).commands:
+        assert run([command, "--help"]) == 0
+        page = capsys.readouterr().out
+        assert f"wwopt {command}" in page.partition("Examples:")[2]
+
+
+def test_completion_is_offered_and_light():
+    """A shell asks for the commands that begin with what was typed, and waits for no library."""
+    code = (
+        "import atexit, sys; atexit.register(lambda: print('torch' in sys.modules)); from wwopt.cli import run; run([])"
+    )
+    environment = {"_WWOPT_COMPLETE": "complete_bash", "COMP_WORDS": "wwopt an", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=os.environ | environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["analyze", "False"]
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(checkpoint):
+    """`wwopt analyze ... --json | head -1` ends without a word on stderr."""
+    command = f"'{sys.executable}' -m wwopt analyze '{checkpoint}' --json | head -c 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (done.stdout, done.stderr) == ("{", "")
 
 
 @pytest.mark.parametrize("missing", ["typer", "rich"])

@@ -31,8 +31,8 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def print_analysis(analysis: Analysis) -> None:
-    """Print a row per layer, what was left out, and the score."""
+def print_analysis(analysis: Analysis, *, remarks: bool = True) -> None:
+    """Print a row per layer, with ``remarks`` what was left out, and the score."""
     console = Console()
     table = Table(title="Layers")
     table.add_column("name", overflow="fold")
@@ -43,7 +43,7 @@ def print_analysis(analysis: Analysis) -> None:
         shape = f"{row['N']} x {row['M']}" + (f" x {row['rf']}" if row["rf"] > 1 else "")
         table.add_row(str(row["name"]), row["layer_type"], shape, *(number(row[name]) for name in SHOWN), note)
     console.print(table)
-    for name, reason in analysis.skipped.itertuples(index=False):
+    for name, reason in analysis.skipped.itertuples(index=False) if remarks else ():
         console.print(f"left out: {name}: {reason}", markup=False, highlight=False)
     score = AlphaScore()
     explanation = score.explain(analysis)

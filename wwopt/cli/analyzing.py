@@ -1,0 +1,68 @@
+"""`wwopt analyze`: the layers of one network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from wwopt.cli.options import AsJson, Base, Cache, Device, Exclude, Include, MaxEvals, MinEvals, Model, Quiet, examples
+from wwopt.cli.status import DONE, FINDING
+
+__all__ = ["commands"]
+
+commands = typer.Typer()
+
+EXAMPLES = examples(
+    {
+        "analyze model.safetensors": "a table of the layers",
+        "analyze hf://org/name --include 'encoder.*'": "some layers of a model of the hub",
+        "analyze tuned/ --base original/ --json": "what fine-tuning changed, for a program",
+    }
+)
+
+
+@commands.command(epilog=EXAMPLES)
+def analyze(
+    model: Model,
+    *,
+    base: Base = None,
+    include: Include = None,
+    exclude: Exclude = None,
+    min_evals: MinEvals = 50,
+    max_evals: MaxEvals = None,
+    device: Device = "auto",
+    cache: Cache = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Also save the analysis, with its spectra (.npz).", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> int:
+    """Print alpha and what follows from it for each layer of MODEL.
+
+    Exit status 1 where a layer is broken: not finite, degenerate, or without a fit.
+    """
+    from wwopt.cli.tables import analysis_json, print_analysis  # noqa: PLC0415  (loads torch)
+    from wwopt.pipeline import analyze as analyze_weights  # noqa: PLC0415
+
+    analysis = analyze_weights(
+        model,
+        base=base,
+        include=include or None,
+        exclude=exclude or None,
+        min_evals=min_evals,
+        max_evals=max_evals,
+        device=device,
+        cache=cache,
+        progress=False if quiet else None,
+    )
+    if out is not None:
+        analysis.save(out)
+    if as_json:
+        typer.echo(json.dumps(analysis_json(analysis), indent=2))
+    else:
+        print_analysis(analysis, remarks=not quiet)
+    return FINDING if (analysis.details["status"] != "success").any() else DONE
