@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from wwopt_trackers.payload import LAYER_ALPHA, SPECTRA, distance
 
@@ -19,8 +17,6 @@ if TYPE_CHECKING:
     from wwopt_trackers.records import Entry, Run
 
 __all__ = ["alphas_over_training", "draw"]
-
-RANGE = (1.0, 8.0)  # of the colours; the well-trained band of 2 to 6 lies in the middle
 
 
 def draw(journal: Journal, run: Run, *, worst: int) -> list[Path]:
@@ -71,28 +67,15 @@ def alphas_over_training(entries: Sequence[Entry]) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    from wwopt.plots import figure  # noqa: PLC0415  (loads matplotlib)
+    from wwopt import plots  # noqa: PLC0415  (loads matplotlib)
 
-    steps = sorted({entry.step for entry in entries})
-    layers = list(dict.fromkeys(key for entry in entries for key in entry.metrics if key.startswith(LAYER_ALPHA)))
-    values = np.full((len(layers), len(steps)), math.nan)
-    rows, columns = ({name: place for place, name in enumerate(names)} for names in (layers, steps))
+    history: dict[int, dict[str, float]] = {}
     for entry in entries:
-        for key in entry.metrics.keys() & rows.keys():
-            values[rows[key], columns[entry.step]] = entry.metrics[key]
-    canvas, axes = figure()
-    image = axes.imshow(values, aspect="auto", cmap="cividis", vmin=RANGE[0], vmax=RANGE[1], interpolation="nearest")
-    canvas.colorbar(image, ax=axes, label="alpha; 2 to 6 is well trained", extend="both")
-    axes.set(xlabel="step", ylabel="layer", title="Alpha over training")
-    _name_ticks(axes.set_xticks, [str(step) for step in steps], most=8)
-    _name_ticks(axes.set_yticks, [name.removeprefix(LAYER_ALPHA) for name in layers], most=24)
-    return canvas
-
-
-def _name_ticks(set_ticks: Callable[[list[int], list[str]], object], names: Sequence[str], *, most: int) -> None:
-    """Name as many places of an axis as can be read."""
-    places = list(range(0, len(names), -(-len(names) // most)))
-    set_ticks(places, [names[place] for place in places])
+        layers = {
+            key.removeprefix(LAYER_ALPHA): alpha for key, alpha in entry.metrics.items() if key.startswith(LAYER_ALPHA)
+        }
+        history.setdefault(entry.step, {}).update(layers)
+    return plots.alphas_over_training(history)
 
 
 def _save(figure: Figure, file: Path) -> Path:

@@ -1,0 +1,20 @@
+"""Pictures of an analysis as matplotlib figures: returned, never shown, without pyplot's global state."""
+
+from wwopt.plots.canvas import BLUE, GREY, ORANGE, figure
+from wwopt.plots.density import spectrum
+from wwopt.plots.distribution import alpha_histogram
+from wwopt.plots.flow import alphas
+from wwopt.plots.models import side_by_side
+from wwopt.plots.training import alphas_over_training
+
+__all__ = [
+    "BLUE",
+    "GREY",
+    "ORANGE",
+    "alpha_histogram",
+    "alphas",
+    "alphas_over_training",
+    "figure",
+    "side_by_side",
+    "spectrum",
+]

@@ -1,0 +1,92 @@
+"""What all pictures have in common: the canvas, colours that everybody tells apart, the band, names that fit."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = [
+    "BLUE",
+    "GREEN",
+    "GREY",
+    "HIGHEST",
+    "LOWEST",
+    "ORANGE",
+    "WELL_TRAINED",
+    "band",
+    "blank",
+    "figure",
+    "legend",
+    "name_ticks",
+    "open_axes",
+    "short",
+]
+
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#7f7f7f"  # Okabe, Ito: told apart by everybody
+WELL_TRAINED = (2.0, 6.0)
+LOWEST, HIGHEST = 1.0, 12.0  # alphas that are drawn; a maximum-likelihood exponent is above 1
+LEGEND_WIDTH = 2.1  # inches of a label
+LONGEST = 26  # characters of a name that fit under an axis
+LAST_NUMBER = re.compile(r"\.(\d+\.(?!.*\.\d+\.).*)")
+
+
+def figure(*, width: float = 6.4, height: float = 4.4) -> tuple[Figure, Axes]:
+    """Open a canvas of ``width`` by ``height`` inches in the house style.
+
+    Raises
+    ------
+    ImportError
+        matplotlib is not installed.
+    """
+    canvas = blank(width=width, height=height)
+    return canvas, open_axes(canvas.add_subplot())
+
+
+def blank(*, width: float, height: float) -> Figure:
+    """Open a canvas without axes."""
+    try:
+        from matplotlib.figure import Figure  # noqa: PLC0415  (an extra)
+    except ImportError as error:
+        raise ImportError("Pictures need matplotlib. Run `pip install 'wwopt[plot]'`.") from error
+    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def open_axes(axes: Axes) -> Axes:
+    """Leave the axes open at the top and on the right."""
+    axes.spines[["top", "right"]].set_visible(False)
+    return axes
+
+
+def band(span: Callable[..., Any]) -> None:
+    """Shade the range of well-trained layers."""
+    span(*WELL_TRAINED, color=GREEN, alpha=0.12, linewidth=0, label="well trained, 2 to 6")
+
+
+def legend(canvas: Figure, axes: Axes) -> None:
+    """Put the legend above the picture, where it hides nothing."""
+    columns = int(canvas.get_figwidth() / LEGEND_WIDTH)
+    canvas.legend(
+        *axes.get_legend_handles_labels(), loc="outside upper center", ncols=columns, frameon=False, fontsize=9
+    )
+
+
+def name_ticks(set_ticks: Callable[..., Any], names: Sequence[str], *, most: int, **style: Any) -> None:
+    """Name as many places of an axis as can be read, evenly."""
+    places = list(range(0, len(names), max(1, -(-len(names) // most))))
+    set_ticks(places, [short(names[place]) for place in places], **style)
+
+
+def short(name: str, longest: int = LONGEST) -> str:
+    """Shorten a long name to what tells layers apart, its last number and what follows; none of it acts as markup."""
+    if len(name) > longest and (block := LAST_NUMBER.search(name)):
+        name = f"…{block[1]}"
+    if len(name) > longest:
+        head = longest // 2 - 1
+        name = f"{name[:head]}…{name[len(name) - (longest - head - 1) :]}"
+    return "".join(c if c.isprintable() else "?" for c in name).replace("$", r"\$")

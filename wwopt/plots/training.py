@@ -1,0 +1,76 @@
+"""Alpha of every layer over training."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wwopt.plots.canvas import GREY, WELL_TRAINED, figure, name_ticks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+    from wwopt.analysis import Analysis
+
+__all__ = ["alphas_over_training"]
+
+RANGE = (1.0, 8.0)  # alphas that the colours span; the well-trained band lies in the middle
+LAYER_HEIGHT, MOST_LAYERS = 0.16, 45  # inches that a name needs; names that fit on the tallest page
+
+
+def alphas_over_training(history: Mapping[int, Analysis] | Mapping[int, Mapping[str, float]]) -> Figure:
+    """Draw alpha of each layer at each step as a map of colours, the input at the top.
+
+    Blue is the band of well-trained layers, 2 to 6, the darker the nearer to 2; orange lies below it and yellow above.
+    Where a layer had no alpha the map is hatched.
+
+    Parameters
+    ----------
+    history : mapping of int to Analysis, or to mapping of str to float
+        Step to what was measured then: an analysis, or the alpha of each layer by name.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+    """
+    by_step = {step: _alphas(history[step]) for step in sorted(history)}
+    layers = list(dict.fromkeys(name for alphas in by_step.values() for name in alphas))
+    steps = list(by_step)
+    values = np.array([[by_step[step].get(name, math.nan) for step in steps] for name in layers], dtype=float)
+    canvas, axes = figure(height=float(np.clip(LAYER_HEIGHT * len(layers) + 1, 3.2, 8)))
+    axes.patch.set(facecolor="white", edgecolor=GREY, hatch="////", linewidth=0)
+    image = axes.imshow(
+        np.ma.masked_invalid(values.reshape(len(layers), len(steps))),
+        aspect="auto",
+        cmap=_colours(),
+        vmin=RANGE[0],
+        vmax=RANGE[1],
+        interpolation="nearest",
+    )
+    bar = canvas.colorbar(image, ax=axes, label="alpha (2 to 6: well trained)", extend="max")
+    bar.set_ticks([1, 2, 4, 6, 8])
+    axes.set(xlabel="step", title="Alpha over training")
+    name_ticks(axes.set_xticks, [str(step) for step in steps], most=8)
+    most = int(np.clip((canvas.get_figheight() - 1) / LAYER_HEIGHT, 1, MOST_LAYERS))
+    name_ticks(axes.set_yticks, layers, most=most, fontsize=8)
+    return canvas
+
+
+def _alphas(measured: Any) -> dict[str, float]:
+    if not hasattr(measured, "details"):
+        return dict(measured)
+    return dict(zip(measured.details["name"], measured.details["alpha"], strict=True))
+
+
+def _colours() -> Colormap:
+    """Orange below the band, blues in it, yellow above it: in steps at its borders, for every kind of sight."""
+    from matplotlib.colors import LinearSegmentedColormap  # noqa: PLC0415  (an extra)
+
+    low, high = ((border - RANGE[0]) / (RANGE[1] - RANGE[0]) for border in WELL_TRAINED)
+    colours = [(0, "#7a2e00"), (low, "#d55e00"), (low, "#08306b"), (high, "#c6dbef"), (high, "#fffbd0"), (1, "#e6c800")]
+    return LinearSegmentedColormap.from_list("alpha", colours, N=512)
