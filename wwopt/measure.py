@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wwopt.settings import Settings
     from wwopt.weights import WeightMatrix
 
-__all__ = ["Measured", "measure"]
+__all__ = ["COMPARED_WITH_NOISE", "Measured", "measure", "statuses", "warning_of"]
 
 Floats = NDArray[np.float64]
 
@@ -105,11 +105,10 @@ def _measure(batch: Sequence[WeightMatrix], decomposed: Sequence[_Decomposed], s
     tolerances = np.array([layer.zero_tol for layer in decomposed])
     tails = [row[row > tol] for row, tol in zip(evals, tolerances, strict=True)]
     layers = Layers(evals, k, N, M, tolerances, fit_powerlaws(tails))
-    statuses = _statuses(layers)
     columns = _metrics(layers, settings) | _traps([layer.traps for layer in decomposed])
     return [
         Measured(_row(index, status, layers, columns), row)
-        for index, (status, row) in enumerate(zip(statuses, evals, strict=True))
+        for index, (status, row) in enumerate(zip(statuses(layers), evals, strict=True))
     ]
 
 
@@ -130,10 +129,11 @@ def _traps(traps: Sequence[Traps | None]) -> dict[str, list[float]]:
 def _row(index: int, status: str, layers: Layers, columns: dict[str, Any]) -> dict[str, Any]:
     usable = status != "non-finite" and layers.evals[index, -1] > 0
     numbers = {name: float(column[index]) for name, column in columns.items()} if usable else {}
-    return {"status": status, "warning": _warning(numbers.get("alpha", math.nan)), **numbers}
+    return {"status": status, "warning": warning_of(numbers.get("alpha", math.nan)), **numbers}
 
 
-def _statuses(layers: Layers) -> list[str]:
+def statuses(layers: Layers) -> list[str]:
+    """Say of each layer whether its numbers can be used, and why not."""
     finite = np.isfinite(layers.evals[:, -1])
     ranks = np.count_nonzero(layers.above_zero, axis=1).tolist()
     return [
@@ -142,8 +142,8 @@ def _statuses(layers: Layers) -> list[str]:
     ]
 
 
-def _warning(alpha: float) -> str:
-    """WeightWatcher's words for an exponent outside of 2 to 6."""
+def warning_of(alpha: float) -> str:
+    """Give WeightWatcher's words for an exponent outside of 2 to 6."""
     if alpha < OVER_TRAINED:
         return "over-trained"
     return "under-trained" if alpha > UNDER_TRAINED else ""

@@ -27,6 +27,7 @@ ROOMS = (
     "null",
     "pipeline",
     "powerlaw",
+    "refit",
     "settings",
     "spectra",
 )

@@ -5,6 +5,18 @@ from __future__ import annotations
 from wwopt_trackers.local import LocalTracker
 from wwopt_trackers.mlflow import MLflowTracker
 from wwopt_trackers.recovery import Synced, Verified, sync, verify
+from wwopt_trackers.selection import STATES, Selection, select
 from wwopt_trackers.wandb import WandbTracker
 
-__all__ = ["LocalTracker", "MLflowTracker", "Synced", "Verified", "WandbTracker", "sync", "verify"]
+__all__ = [
+    "STATES",
+    "LocalTracker",
+    "MLflowTracker",
+    "Selection",
+    "Synced",
+    "Verified",
+    "WandbTracker",
+    "select",
+    "sync",
+    "verify",
+]

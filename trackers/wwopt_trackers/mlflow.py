@@ -10,7 +10,7 @@ from typing import Any
 
 from wwopt_trackers.tracker import JournalTracker, trial_name
 
-__all__ = ["MLflowTracker"]
+__all__ = ["MLflowTracker", "default_uri"]
 
 SQLITE = "sqlite:///"
 
@@ -70,7 +70,7 @@ class MLflowTracker(JournalTracker):
         if find_spec("mlflow") is None:
             raise ImportError("MLflow is not installed. Run `pip install 'wwopt[mlflow]'`.")
         super().__init__(journal, run_name, delivers=not offline, pictures=pictures)
-        self._uri = _absolute(uri or _default_uri())
+        self._uri = _absolute(uri or default_uri())
         self._artifacts = None if artifacts is None else _as_uri(os.fspath(artifacts))
         self._experiment, self._joined = _open_run(self._uri, experiment)
 
@@ -114,7 +114,7 @@ class MLflowTracker(JournalTracker):
         return promote(self.about, trial_name(best), name, alias, weights)
 
 
-def _default_uri() -> str:
+def default_uri() -> str:
     """MLflow's tracking URI, without importing MLflow where that is not needed."""
     if "mlflow" in sys.modules:
         import mlflow  # noqa: PLC0415  (is imported)

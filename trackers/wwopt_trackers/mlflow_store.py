@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wwopt_trackers.destination import Point
     from wwopt_trackers.records import Delivery, Entry, Run
 
-__all__ = ["MLflowDestination", "MLflowRun"]
+__all__ = ["MLflowDestination", "MLflowRun", "check_server", "stored"]
 
 RUN, ROLE = "wwopt.run", "wwopt.role"  # tags: the journal's id of a run; "study" or "trial"
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
@@ -54,10 +54,7 @@ class MLflowDestination:
 
     def check(self) -> None:
         """Raise `ConnectionError` when a server does not answer; a store in a file always does."""
-        if urlsplit(self._uri).scheme in ("http", "https"):
-            import requests  # noqa: PLC0415  (comes with MLflow)
-
-            requests.get(f"{self._uri.rstrip('/')}/health", timeout=ANSWER)
+        check_server(self._uri)
 
     def open(self, run: Run, parent: str | None, delivery: Delivery | None) -> MLflowRun:
         """Create a run, or find the one that is its own; one process at a time, since MLflow makes two of a name."""
@@ -75,7 +72,7 @@ class MLflowDestination:
         """Read back what MLflow has of a run under these names."""
         for name in names:
             for point in self._client.get_metric_history(remote, MLFLOW.encode(name)):
-                yield name, point.step, point.timestamp, _stored(point.value)
+                yield name, point.step, point.timestamp, stored(point.value)
 
     def forget(self) -> None:
         """A client holds nothing that can break."""
@@ -207,6 +204,17 @@ class MLflowRun:
             self._client.set_tag(self.name, "mlflow.note.content", note)
 
 
-def _stored(value: float) -> float:
-    """MLflow keeps an infinity as the largest number."""
+def check_server(uri: str) -> None:
+    """Raise `ConnectionError` within seconds when a server does not answer, for which MLflow takes minutes."""
+    if urlsplit(uri).scheme in ("http", "https"):
+        import requests  # noqa: PLC0415  (comes with MLflow)
+
+        try:
+            requests.get(f"{uri.rstrip('/')}/health", timeout=ANSWER)
+        except requests.RequestException as error:
+            raise ConnectionError(f"MLflow at {uri} does not answer ({type(error).__name__})") from error
+
+
+def stored(value: float) -> float:
+    """Undo what MLflow does to an infinity, which it keeps as the largest number."""
     return math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value

@@ -41,6 +41,11 @@ class Synced:
     state: Literal["delivered", "behind", "busy", "local", "unreadable"]
     message: str = ""
 
+    @property
+    def ok(self) -> bool:
+        """Whether there is nothing left for a person to do."""
+        return self.state in ("delivered", "busy", "local")
+
 
 @dataclass(frozen=True)
 class Verified:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["read_records", "read_rows"]
+__all__ = ["read_records", "read_row", "read_rows"]
 
 PREAMBLE, BLOCK = 7, 32768
 HEADER = struct.Struct("<IHB")  # checksum, length, type
@@ -38,7 +38,12 @@ def read_records(file: Path) -> Iterator[Any]:
 
 
 def read_rows(file: Path) -> Iterator[dict[str, Any]]:
-    """Read what was logged to a ``.wandb`` file, row by row; dots join the keys of what is nested."""
+    """Read what was logged to a ``.wandb`` file, row by row."""
     for record in read_records(file):
         if record.WhichOneof("record_type") == "history":
-            yield {(item.key or ".".join(item.nested_key)): json.loads(item.value_json) for item in record.history.item}
+            yield read_row(record.history.item)
+
+
+def read_row(items: Iterable[Any]) -> dict[str, Any]:
+    """Read the items of a row, a summary or a configuration; dots join the keys of what is nested."""
+    return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}

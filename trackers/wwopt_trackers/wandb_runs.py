@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from wwopt_trackers.destination import Point
     from wwopt_trackers.records import Delivery, Entry, Run
 
-__all__ = ["WandbDestination", "WandbRun"]
+__all__ = ["ANALYSIS", "STEP", "WandbDestination", "WandbRun"]
 
 STEP = "ww/step"
+ANALYSIS = "ww-analysis"  # type of the artifact with the spectra of a step
 FLUSH = 30.0  # seconds in which a finished offline run must be complete on disk
 BINS = 64
 COLUMNS = ("name", "layer_type", "status", "N", "M", "alpha", "D", "stable_rank", "num_traps")
@@ -103,10 +104,15 @@ class WandbRun:
             self._table = wandb.Table(columns=["step", *COLUMNS], log_mode="INCREMENTAL")
         for row in analysis.details[list(COLUMNS)].itertuples(index=False):
             self._table.add_data(entry.step, *row)
-        artifact = wandb.Artifact(f"ww-{self._run.id}", type="ww-analysis", metadata={"step": entry.step})
-        artifact.add_dir(str(folder))
+        artifact = wandb.Artifact(f"ww-{self._run.id}", type=ANALYSIS, metadata={"step": entry.step})
+        artifact.add_dir(str(self._keep(folder, entry)), policy="immutable")
         self._log(entry, {"ww/layers": self._table} | _histograms(analysis))
         self._open().log_artifact(artifact)
+
+    def _keep(self, folder: Path, entry: Entry) -> Path:
+        """Copy files into the run's folder, where W&B takes them from; its own copies would fill the user's home."""
+        kept = Path(self._open().settings.sync_dir, "ww", f"step-{entry.step:06d}")
+        return Path(shutil.copytree(folder, kept, dirs_exist_ok=True))
 
     def illustrate(self, pictures: Sequence[Path]) -> None:
         """Log the pictures of a run."""

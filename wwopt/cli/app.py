@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from wwopt import __version__
-from wwopt.cli import analyzing, demonstrating
+from wwopt.cli import analyzing, demonstrating, logged
 from wwopt.cli.options import examples
 from wwopt.cli.status import BAD_INPUT, DONE, INTERRUPTED
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(analyzing.commands)
 app.add_typer(demonstrating.commands)
+app.add_typer(logged.commands)
 
 
 def run(arguments: list[str] | None = None) -> int:
@@ -57,6 +58,7 @@ EPILOG = (
         {
             "demo": "tune a real network by its weights alone",
             "analyze model.safetensors": "alpha, ranks and traps of each layer",
+            "select --mlflow digits": "choose among past runs without their weights",
         }
     )
     + "\n\nExit status: 0 done, 1 a finding, 2 bad usage or input."
