@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from wwopt.metrics import METRICS, Layers
 from wwopt.null import Traps, correlation_traps
-from wwopt.powerlaw import fit_powerlaws
+from wwopt.powerlaw import ESTIMATORS, fit_powerlaws
 from wwopt.spectra import eigenvalues, zero_limit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wwopt.cache import Cache
+    from wwopt.powerlaw import EstimatorName
     from wwopt.settings import Settings
     from wwopt.weights import WeightMatrix
 
@@ -25,7 +26,6 @@ __all__ = ["COMPARED_WITH_NOISE", "Measured", "measure", "statuses", "warning_of
 
 Floats = NDArray[np.float64]
 
-OVER_TRAINED, UNDER_TRAINED = 2.0, 6.0
 SINGLE = 1e-5  # share of the largest eigenvalue below which single precision keeps less than two digits
 MOST_BELOW = 0.05  # share of eigenvalues that may lie there; a spectrum that is wider is computed in double
 COMPARED_WITH_NOISE = ("rand_distance",)
@@ -104,7 +104,8 @@ def _measure(batch: Sequence[WeightMatrix], decomposed: Sequence[_Decomposed], s
     evals = np.stack([layer.evals for layer in decomposed])
     tolerances = np.array([layer.zero_tol for layer in decomposed])
     tails = [row[row > tol] for row, tol in zip(evals, tolerances, strict=True)]
-    layers = Layers(evals, k, N, M, tolerances, fit_powerlaws(tails))
+    fits = fit_powerlaws(tails, estimator=settings.estimator)
+    layers = Layers(evals, k, N, M, tolerances, fits, settings.estimator)
     columns = _metrics(layers, settings) | _traps([layer.traps for layer in decomposed])
     return [
         Measured(_row(index, status, layers, columns), row)
@@ -129,7 +130,8 @@ def _traps(traps: Sequence[Traps | None]) -> dict[str, list[float]]:
 def _row(index: int, status: str, layers: Layers, columns: dict[str, Any]) -> dict[str, Any]:
     usable = status != "non-finite" and layers.evals[index, -1] > 0
     numbers = {name: float(column[index]) for name, column in columns.items()} if usable else {}
-    return {"status": status, "warning": warning_of(numbers.get("alpha", math.nan)), **numbers}
+    warning = warning_of(numbers.get("alpha", math.nan), layers.estimator)
+    return {"status": status, "warning": warning, **numbers}
 
 
 def statuses(layers: Layers) -> list[str]:
@@ -142,8 +144,6 @@ def statuses(layers: Layers) -> list[str]:
     ]
 
 
-def warning_of(alpha: float) -> str:
-    """Give WeightWatcher's words for an exponent outside of 2 to 6."""
-    if alpha < OVER_TRAINED:
-        return "over-trained"
-    return "under-trained" if alpha > UNDER_TRAINED else ""
+def warning_of(alpha: float, estimator: EstimatorName) -> str:
+    """Give WeightWatcher's words for an exponent outside of the estimator's range."""
+    return ESTIMATORS[estimator].reading(alpha)

@@ -15,7 +15,7 @@ from scipy import special
 from wwopt.null import marchenko_pastur_edge, marchenko_pastur_quantiles
 
 if TYPE_CHECKING:
-    from wwopt.powerlaw import PowerLawFit
+    from wwopt.powerlaw import EstimatorName, PowerLawFit
 
 __all__ = ["METRICS", "Layers", "Metric"]
 
@@ -39,6 +39,8 @@ class Layers:
         Eigenvalues up to this one count as zero.
     fits : sequence of PowerLawFit or None
         The power law of each tail; None where none could be fitted.
+    estimator : {"mle", "hill", "peak", "tpl"}
+        What fitted them.
     """
 
     evals: Floats
@@ -47,6 +49,7 @@ class Layers:
     M: int
     zero_tol: Floats
     fits: Sequence[PowerLawFit | None]
+    estimator: EstimatorName = "mle"
 
     def fitted(self, name: str) -> Floats:
         """One number of each fit, NaN where there is none."""
@@ -114,6 +117,20 @@ def _metric(*, unit: str, higher_is_better: bool | None, source: str) -> Callabl
 def alpha(layers: Layers) -> Floats:
     """Exponent of the power law of the spectrum's tail."""
     return layers.fitted("alpha")
+
+
+@_metric(unit="1", higher_is_better=None, source="Clauset et al. (2009), section 3.5; xmin is one of the values")
+def alpha_corrected(layers: Layers) -> Floats:
+    """Alpha without its bias in small samples, ``1 + (alpha - 1) (n - 2) / n`` for a tail of n; NaN for "tpl"."""
+    n = layers.fitted("num_pl_spikes")
+    corrected = 1 + (layers.fitted("alpha") - 1) * (n - 2) / n
+    return np.where((n > 2) & (layers.estimator != "tpl"), corrected, np.nan)
+
+
+@_metric(unit="W^-2", higher_is_better=None, source="Clauset et al. (2009), table 2.1, power law with cutoff")
+def Lambda(layers: Layers) -> Floats:  # noqa: N802  (the column's name)
+    """Rate of the tail's exponential cut-off; NaN unless the estimator is "tpl"."""
+    return layers.fitted("Lambda")
 
 
 @_metric(unit="W^2", higher_is_better=None, source="Clauset et al. (2009), section 3.3")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor
 
+    from wwopt.powerlaw import EstimatorName
     from wwopt.spectra import Precision
     from wwopt.weights import WeightMatrix
 
@@ -35,6 +36,7 @@ def analyze(
     exclude: str | Iterable[str] | None = None,
     min_evals: int = 50,
     max_evals: int | None = None,
+    estimator: EstimatorName = "mle",
     randomize: bool = True,
     zero_tol: float | None = None,
     base: object | None = None,
@@ -57,6 +59,10 @@ def analyze(
         Glob patterns on layer names; what they leave out is listed in ``skipped``.
     min_evals, max_evals : int, optional
         Fewest and most eigenvalues of a layer; the rest is listed in ``skipped``.
+    estimator : {"mle", "hill", "peak", "tpl"}
+        How alpha is estimated: by maximum likelihood with the xmin of least Kolmogorov-Smirnov distance, as
+        WeightWatcher does; over the upper half of the spectrum; with xmin near the peak of its histogram; as the
+        first, with an exponential cut-off. Their numbers are not interchangeable; see docs/metrics.md.
     randomize : bool
         Also compare the layers with random matrices: correlation traps and ``rand_distance``.
     zero_tol : float, optional
@@ -107,6 +113,7 @@ def analyze(
         exclude=exclude,
         min_evals=min_evals,
         max_evals=max_evals,
+        estimator=estimator,
         randomize=randomize,
         zero_tol=zero_tol,
         base=None if base is None else _label(base),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wwopt.analysis import Analysis
+    from wwopt.powerlaw import EstimatorName
 
 __all__ = ["refit"]
 
@@ -59,9 +60,10 @@ def _fitted(row: Mapping[Any, Any], evals: NDArray[np.float64], settings: Mappin
     tolerance = settings.get("zero_tol")
     if tolerance is None:
         tolerance = zero_limit(float(evals[-1]), row["N"], precision=settings.get("precision", "double"))
-    fits = fit_powerlaws([evals[evals > tolerance]])
-    layers = Layers(evals[None], row["rf"], row["N"], row["M"], np.array([tolerance]), fits)
+    estimator: EstimatorName = settings.get("estimator", "mle")
+    fits = fit_powerlaws([evals[evals > tolerance]], estimator=estimator)
+    layers = Layers(evals[None], row["rf"], row["N"], row["M"], np.array([tolerance]), fits, estimator)
     names = [name for name in METRICS if settings.get("randomize", True) or name not in COMPARED_WITH_NOISE]
     with np.errstate(all="ignore"):
         numbers = {name: float(METRICS[name].compute(layers)[0]) for name in names}
-    return {"status": statuses(layers)[0], "warning": warning_of(numbers["alpha"]), **numbers}
+    return {"status": statuses(layers)[0], "warning": warning_of(numbers["alpha"], estimator), **numbers}

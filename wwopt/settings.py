@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, get_args
 
+from wwopt.powerlaw import EstimatorName
 from wwopt.spectra import Precision
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ class Settings:
     exclude: str | Iterable[str] | None = None
     min_evals: int = 50
     max_evals: int | None = None
+    estimator: EstimatorName = "mle"
     randomize: bool = True
     zero_tol: float | None = None
     base: str | None = None
@@ -45,8 +47,11 @@ class Settings:
             raise ValueError(f"`max_evals` must be at least `min_evals` ({self.min_evals}), got {self.max_evals}.")
         if self.zero_tol is not None and not (isinstance(self.zero_tol, (int, float)) and self.zero_tol >= 0):
             raise ValueError(f"`zero_tol` must be 0 or more, got {self.zero_tol}.")
-        if self.precision not in get_args(Precision):
-            raise ValueError(f"`precision` must be one of {', '.join(get_args(Precision))}, got {self.precision!r}.")
+        for field, names in (("estimator", EstimatorName), ("precision", Precision)):
+            if getattr(self, field) not in get_args(names):
+                raise ValueError(
+                    f"`{field}` must be one of {', '.join(get_args(names))}, got {getattr(self, field)!r}."
+                )
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values that JSON keeps."""

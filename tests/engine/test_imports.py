@@ -32,7 +32,9 @@ ROOMS = (
     "spectra",
 )
 ENGINE = [f"wwopt.{room}" for room in ROOMS] + [
-    f"wwopt.weights.{module.name}" for module in pkgutil.iter_modules([str(ROOT / "wwopt" / "weights")])
+    f"wwopt.{folder}.{module.name}"
+    for folder in ("powerlaw", "weights")
+    for module in pkgutil.iter_modules([str(ROOT / "wwopt" / folder)])
 ]
 FORBIDDEN = {
     "wwopt": ("wwopt_objectives", "wwopt_trackers"),

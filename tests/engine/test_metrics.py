@@ -21,15 +21,16 @@ def W(rng):
     return rng.normal(size=(N, M)) * (rng.pareto(1.5, size=(N, 1)) + 0.1)
 
 
-def layer_of(W):
+def layer_of(W, estimator="mle"):
     """A layer of one matrix."""
     evals = eigenvalues(W[None])[0]
     tol = zero_limit(evals[-1], len(W))
-    return Layers(evals[None], 1, *W.shape, np.array([tol]), [fit_powerlaw(evals[evals > tol])])
+    fit = fit_powerlaw(evals[evals > tol], estimator=estimator)
+    return Layers(evals[None], 1, *W.shape, np.array([tol]), [fit], estimator)
 
 
 def value(name, W):
-    return METRICS[name].compute(layer_of(W))[0]
+    return METRICS[name].compute(layer_of(W, "tpl" if name == "Lambda" else "mle"))[0]
 
 
 ORACLES = {
@@ -107,7 +108,7 @@ def test_scale_behaves_as_the_unit_says(name, W):
     unit = METRICS[name].unit
     before, after = value(name, W), value(name, 2 * W)
     added = {"log10 W^2": math.log10(4), "log10 W^2alpha": value("alpha", W) * math.log10(4)}
-    factor = {"1": 1, "count": 1, "W": 2, "W^2": 4}
+    factor = {"1": 1, "count": 1, "W": 2, "W^2": 4, "W^-2": 1 / 4}
     expected = before + added[unit] if unit in added else before * factor[unit]
     assert after == pytest.approx(expected, rel=1e-9)
 

@@ -1,93 +1,33 @@
-"""Estimators of the power-law exponent alpha of a spectrum's tail."""
+"""Maximum likelihood, with the xmin of least Kolmogorov-Smirnov distance: over the whole spectrum, or near its peak."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+
+from wwopt.powerlaw.fit import Floats, PowerLawFit, deviation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["PowerLawFit", "fit_powerlaw", "fit_powerlaws"]
+    from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+__all__ = ["PROBES", "blocks", "fit_near_peak", "search"]
 
 TIE = 1e-12  # distances closer than this are one: the smaller xmin is taken
 PROBES = 16  # points of a tail at which its Kolmogorov-Smirnov distance is bounded from below
 BLOCK = 1 << 20  # numbers held at a time
+BINS = 100  # of the histogram whose peak is looked for
+BELOW, ABOVE = np.log(0.95), np.log(1.5)  # how far from the peak xmin may lie
 
 
-@dataclass(frozen=True)
-class PowerLawFit:
-    """A power law ``p(x) ~ x^-alpha`` fitted to ``x >= xmin``.
-
-    Attributes
-    ----------
-    alpha : float
-        Exponent, greater than 1.
-    xmin, xmax : float
-        Ends of the fitted range; ``xmax`` is the largest value.
-    D : float
-        Kolmogorov-Smirnov distance between the tail and the fit, in [0, 1].
-    sigma : float
-        Standard error of alpha, ``(alpha - 1) / sqrt(n)``.
-    num_pl_spikes : int
-        Number ``n`` of values in the tail.
-    """
-
-    alpha: float
-    xmin: float
-    xmax: float
-    D: float
-    sigma: float
-    num_pl_spikes: int
+def fit_near_peak(evals: Floats) -> list[PowerLawFit | None]:
+    """Fit each row with an xmin between 0.95 and 1.5 times the left edge of the fullest of 100 bins of log x."""
+    return search(evals, near_peak=True)
 
 
-def fit_powerlaw(evals: ArrayLike) -> PowerLawFit | None:
-    """Fit alpha by maximum likelihood, with the xmin of least Kolmogorov-Smirnov distance.
-
-    Parameters
-    ----------
-    evals : array_like, shape (n,)
-        Positive values, in any order.
-
-    Returns
-    -------
-    PowerLawFit or None
-        None where no power law can be fitted: fewer than two values, or all the same.
-
-    References
-    ----------
-    Clauset, Shalizi, Newman (2009), Power-law distributions in empirical data, SIAM Review 51(4),
-    equations 3.1, 3.2 and 3.9.
-
-    Examples
-    --------
-    >>> fit = fit_powerlaw([1.0, 2.0, 4.0, 8.0])
-    >>> round(fit.alpha, 4), fit.xmin
-    (1.9618, 1.0)
-    """
-    return fit_powerlaws([np.sort(np.asarray(evals, dtype=np.float64))])[0]
-
-
-def fit_powerlaws(spectra: Sequence[Floats]) -> list[PowerLawFit | None]:
-    """Fit many ascending spectra; those of equal length are fitted together."""
-    fits: list[PowerLawFit | None] = [None] * len(spectra)
-    by_length: dict[int, list[int]] = {}
-    for index, evals in enumerate(spectra):
-        if len(evals) > 1:
-            by_length.setdefault(len(evals), []).append(index)
-    for length, indices in by_length.items():
-        for block in _blocks(indices, max(1, BLOCK // (length * PROBES))):
-            for index, fit in zip(block, _fit_equal_lengths(np.stack([spectra[i] for i in block])), strict=True):
-                fits[index] = fit
-    return fits
-
-
-def _fit_equal_lengths(evals: Floats) -> list[PowerLawFit | None]:
+def search(evals: Floats, *, near_peak: bool = False) -> list[PowerLawFit | None]:
     """Fit each row of ``evals``, shape (rows, n), ascending."""
     rows, n = evals.shape
     x = np.log(evals / evals[:, -1:])
@@ -96,6 +36,8 @@ def _fit_equal_lengths(evals: Floats) -> list[PowerLawFit | None]:
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         exponents = tails / excess  # alpha - 1 of every candidate xmin, by suffix sums
     possible = np.isfinite(exponents) & (exponents > 0)
+    if near_peak:
+        possible &= _near_peak(x)
     distances = _exact_minima(x, np.where(possible, exponents, 0.0), possible)
     best = np.argmax(distances <= distances.min(axis=1, keepdims=True) + TIE, axis=1)
     return [
@@ -111,6 +53,19 @@ def _fit_equal_lengths(evals: Floats) -> list[PowerLawFit | None]:
         else None
         for row, i in zip(range(rows), best, strict=True)
     ]
+
+
+def _near_peak(x: Floats) -> NDArray[np.bool_]:
+    """Which candidates lie near the peak of their row's histogram."""
+    low = x[:, :1]
+    width = -low / BINS  # x ends at 0
+    with np.errstate(divide="ignore", invalid="ignore"):
+        bins = np.clip(np.nan_to_num((x - low) / width), 0, BINS - 1).astype(np.intp)
+    counts = np.zeros((len(x), BINS), dtype=np.intp)
+    np.add.at(counts, (np.arange(len(x))[:, None], bins), 1)
+    above = x[:, :-1] - (low + counts.argmax(axis=1)[:, None] * width)
+    near: NDArray[np.bool_] = (above >= BELOW) & (above <= ABOVE)
+    return near
 
 
 def _exact_minima(x: Floats, exponents: Floats, possible: NDArray[np.bool_]) -> Floats:
@@ -136,7 +91,7 @@ def _lower_bounds(x: Floats, exponents: Floats) -> Floats:
     bounds = np.zeros(exponents.shape)
     for fraction in np.linspace(0, 1, PROBES):
         probe = start + np.round(fraction * (n - 1 - start)).astype(np.intp)
-        np.maximum(bounds, _deviation(x[:, probe] - x[:, start], exponents, (probe - start) / (n - start)), out=bounds)
+        np.maximum(bounds, deviation(x[:, probe] - x[:, start], exponents, (probe - start) / (n - start)), out=bounds)
     return bounds
 
 
@@ -145,19 +100,15 @@ def _distances(x: Floats, exponents: Floats, rows: NDArray[np.intp], starts: NDA
     n = x.shape[1]
     distances = np.empty(len(rows))
     position = np.arange(n)
-    for block in _blocks(range(len(rows)), max(1, BLOCK // n)):
+    for block in blocks(range(len(rows)), max(1, BLOCK // n)):
         row, start = rows[block], starts[block, None]
         steps = (position - start) / (n - start)
         above = np.maximum(x[row] - x[row, starts[block]][:, None], 0.0)
-        deviation = _deviation(above, exponents[row, starts[block]][:, None], steps)
-        distances[block] = np.where(position >= start, deviation, 0.0).max(axis=1)
+        off = deviation(above, exponents[row, starts[block]][:, None], steps)
+        distances[block] = np.where(position >= start, off, 0.0).max(axis=1)
     return distances
 
 
-def _deviation(log_ratio: Floats, exponent: Floats, empirical: Floats) -> Floats:
-    """Distance between the fitted and the empirical distribution function at ``x = xmin exp(log_ratio)``."""
-    return np.abs(1 - np.exp(-exponent * log_ratio) - empirical)
-
-
-def _blocks(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+def blocks(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """Cut a sequence into pieces of at most ``size``."""
     return (items[i : i + size] for i in range(0, len(items), size))

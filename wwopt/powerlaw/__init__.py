@@ -1,0 +1,6 @@
+"""Estimators of the power-law exponent alpha of a spectrum's tail."""
+
+from wwopt.powerlaw.estimators import ESTIMATORS, Estimator, EstimatorName, fit_powerlaw, fit_powerlaws
+from wwopt.powerlaw.fit import PowerLawFit
+
+__all__ = ["ESTIMATORS", "Estimator", "EstimatorName", "PowerLawFit", "fit_powerlaw", "fit_powerlaws"]
