@@ -25,8 +25,8 @@ class Tracker(Protocol):
         """Open a run under this one, for a trial; safe to call from several threads."""
         ...
 
-    def log(self, analysis: Analysis, *, step: int, metrics: Mapping[str, float] | None = None) -> None:
-        """Record an analysis, and metrics beside it, at a step."""
+    def log(self, analysis: Analysis | None, *, step: int, metrics: Mapping[str, float] | None = None) -> None:
+        """Record an analysis, and metrics beside it, at a step; without an analysis the metrics alone."""
         ...
 
     def finish(self, state: State, *, reason: str = "", timeout: float | None = None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wwopt_trackers.callback import StudyCallback
 from wwopt_trackers.local import LocalTracker
 from wwopt_trackers.mlflow import MLflowTracker
 from wwopt_trackers.recovery import Synced, Verified, sync, verify
@@ -13,6 +14,7 @@ __all__ = [
     "LocalTracker",
     "MLflowTracker",
     "Selection",
+    "StudyCallback",
     "Synced",
     "Verified",
     "WandbTracker",

@@ -89,10 +89,9 @@ class Courier:
             self._record(run, replace(delivery, closed=True))
 
     def _close(self, run: Run, remote: RemoteRun) -> None:
-        last = self.journal.last_entry(run.id)
         if run.state == "complete" and self.journal.about["pictures"]:
             remote.illustrate(draw(self.journal, run, worst=self.journal.about["pictures"]))
-        remote.close(run, last)
+        remote.close(run, self.journal.last_numbers(run.id))
         del self._opened[run.id]
 
     def _open(self, run: Run) -> RemoteRun:

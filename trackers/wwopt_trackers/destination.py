@@ -29,8 +29,8 @@ class RemoteRun(Protocol):
     def illustrate(self, pictures: Sequence[Path]) -> None:
         """Send the pictures of a run."""
 
-    def close(self, run: Run, last: Entry | None) -> None:
-        """End the run with its state and its last numbers; raises when it did not arrive in full."""
+    def close(self, run: Run, last: Sequence[Entry]) -> None:
+        """End the run with its state and the last number under each key; raises when it did not arrive in full."""
 
 
 class Destination(Protocol):

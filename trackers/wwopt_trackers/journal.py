@@ -10,6 +10,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -120,10 +121,14 @@ class Journal:
         """Id of the last entry of each run that has one."""
         return dict(self._reader.execute("SELECT run, max(id) FROM entries GROUP BY run"))
 
-    def last_entry(self, run: str) -> Entry | None:
-        """Entry of a run that was logged last."""
-        last = self.last_entries().get(run)
-        return None if last is None else self.entries(run, after=last - 1)[0]
+    def last_numbers(self, run: str) -> list[Entry]:
+        """Entries of a run, each with the numbers that were not logged again later."""
+        last = {key: entry for entry in self.entries(run) for key in entry.metrics}
+        entries = {entry.id: entry for entry in last.values()}
+        return [
+            replace(entry, metrics={key: value for key, value in entry.metrics.items() if last[key] is entry})
+            for entry in entries.values()
+        ]
 
     def entries(self, run: str, *, after: int = 0, limit: int = -1) -> list[Entry]:
         """Entries of a run in the order in which they were logged."""

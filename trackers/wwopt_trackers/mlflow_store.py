@@ -162,12 +162,12 @@ class MLflowRun:
         for picture in pictures:
             self._client.log_artifact(self.name, str(picture), "ww")
 
-    def close(self, run: Run, last: Entry | None) -> None:
+    def close(self, run: Run, last: Sequence[Entry]) -> None:
         """End the run; one that the user opened stays open."""
         self._client.set_tag(self.name, "wwopt.state", run.state)
         if run.reason:
             self._client.set_tag(self.name, "wwopt.reason", run.reason[:LONGEST_TAG])
-        if self._models and run.state == "complete" and last is not None:
+        if self._models and run.state == "complete" and last:
             self._log_model(run, last)
         if run.parent is None:
             self._name_best()
@@ -175,7 +175,7 @@ class MLflowRun:
             with redirect_stdout(io.StringIO()):  # MLflow prints a link
                 self._client.set_terminated(self.name, STATUS[run.state or "failed"], run.stop or now())
 
-    def _log_model(self, run: Run, last: Entry) -> None:
+    def _log_model(self, run: Run, last: Sequence[Entry]) -> None:
         """Declare the run's final network as a model with its numbers, so that models can be sorted and promoted."""
         from mlflow.entities import Metric  # noqa: PLC0415
 
@@ -183,8 +183,9 @@ class MLflowRun:
         name = re.sub(r"[/:.%\"']", "-", run.name) or "model"
         model = found[0] if found else self._client.create_logged_model(self._experiment, name, self.name)
         metrics = [
-            Metric(key, value, last.time, last.step, model_id=model.model_id)
-            for key, value in MLFLOW.encode_all(last.metrics).items()
+            Metric(key, value, entry.time, entry.step, model_id=model.model_id)
+            for entry in last
+            for key, value in MLFLOW.encode_all(entry.metrics).items()
             if not math.isnan(value)  # MLflow 3.17 makes a zero of it here
         ]
         for start in range(0, len(metrics), METRICS_PER_CALL):

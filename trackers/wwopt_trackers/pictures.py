@@ -48,9 +48,9 @@ def draw(journal: Journal, run: Run, *, worst: int) -> list[Path]:
     figures = {"alpha-by-layer": plots.alphas(analysis), "alpha-histogram": plots.alpha_histogram(analysis)}
     for place, name in enumerate(sorted(fitted, key=lambda name: -distance(alphas[name]))[:worst], start=1):
         figures[f"spectrum-{place}"] = plots.spectrum(analysis, name)
-    entries = journal.entries(run.id)
-    if len(entries) > 1:
-        figures["alphas-over-training"] = alphas_over_training(entries)
+    looks = [entry for entry in journal.entries(run.id) if entry.spectra]
+    if len(looks) > 1:
+        figures["alphas-over-training"] = alphas_over_training(looks)
     folder = journal.path.with_suffix("") / run.id
     return [_save(figure, folder / f"{name}.png") for name, figure in figures.items()]
 

@@ -58,10 +58,11 @@ class RunTracker(_Context):
         """Open a run under this one."""
         return RunTracker(self._session, self._session.open_run(name, params, tags, self._run))
 
-    def log(self, analysis: Analysis, *, step: int, metrics: Mapping[str, float] | None = None) -> None:
-        """Record an analysis, and metrics beside it, at a step."""
+    def log(self, analysis: Analysis | None, *, step: int, metrics: Mapping[str, float] | None = None) -> None:
+        """Record an analysis, and metrics beside it, at a step; without an analysis the metrics alone."""
         try:
-            numbers = scalars(analysis, self._choice) | self._numbers(metrics or {})
+            measured = {} if analysis is None else scalars(analysis, self._choice)
+            numbers = measured | self._numbers(metrics or {})
             self._session.log(self._run, int(step), numbers, analysis)
         except Exception as error:  # noqa: BLE001  (training goes on whatever a tracker does)
             self._warn(f"`log` failed at step {step!r} ({error!r}): it is not recorded.", kind=type(error).__name__)
@@ -129,13 +130,13 @@ class JournalTracker(_Context, ABC):
         """
         return self._open(tags.get("study") or self.about["name"]).child(name, params=params, tags=tags)
 
-    def log(self, analysis: Analysis, *, step: int, metrics: Mapping[str, float] | None = None) -> None:
+    def log(self, analysis: Analysis | None, *, step: int, metrics: Mapping[str, float] | None = None) -> None:
         """Record an analysis in the tracker's own run.
 
         Parameters
         ----------
-        analysis : Analysis
-            What was measured.
+        analysis : Analysis or None
+            What was measured; None: the metrics alone.
         step : int
             Where in training; any order.
         metrics : mapping of str to float, optional

@@ -122,7 +122,7 @@ class WandbRun:
             self._open().log({f"ww/pictures/{file.stem}": wandb.Image(str(file)) for file in pictures})
             self._rows += 1
 
-    def close(self, run: Run, last: Entry | None) -> None:  # noqa: ARG002  (W&B itself keeps what came last)
+    def close(self, run: Run, last: Sequence[Entry]) -> None:  # noqa: ARG002  (W&B itself keeps what came last)
         """End the run and read it back; a study of which only the trials logged anything has none."""
         if run.parent is None and self._opened is None:
             return
