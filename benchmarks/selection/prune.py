@@ -18,13 +18,13 @@ import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
 from tqdm.auto import tqdm
 
-from benchmarks.selection.networks import Network, load_networks, qualities
-from benchmarks.selection.store import FOLDER, write_json
+from benchmarks.selection.networks import Network, qualities
+from benchmarks.selection.store import FOLDER, read_record, write_json
 from benchmarks.selection.tables import pruning_tables
-from benchmarks.selection.tasks import TASKS
+from benchmarks.selection.tasks import TASKS, Task
 from wwopt import AlphaScore
 from wwopt_objectives import AlphaPruner
-from wwopt_objectives.pruner import STATE, observe
+from wwopt_objectives.state import STATE, observe
 
 __all__ = ["PRUNERS", "Contender", "Training", "follow", "main", "replay"]
 
@@ -66,16 +66,22 @@ class Training:
     quality: float
 
 
+def recorded(task: Task, folder: Path) -> list[Network]:
+    """All finished networks of a task, each with the looks at its training; weights are not read."""
+    found = [(path, read_record(path)) for path in sorted((folder / task.name).glob("*.json"))]
+    return [Network(record, None, path) for path, record in found if record and record["version"] == task.version]
+
+
 def follow(network: Network, quality: float) -> Training:
     """Read a stored training."""
-    looks, score = network.looks(), AlphaScore()
+    looks = network.looks()
+    scores = [AlphaScore()(look) for look in looks]
     states: list[dict[str, Any]] = []
-    for step, look in enumerate(looks):
-        states.append(observe(states[-1] if states else None, look, step, len(looks)))
-    recorded = network.record["looks"]
-    losses = [DIVERGED if look["val_loss"] is None else min(look["val_loss"], DIVERGED) for look in recorded]
-    signals = {"score": [score(look) for look in looks], "val_loss": losses}
-    return Training([look["epochs"] for look in recorded], signals, states, quality)
+    for step, (look, score) in enumerate(zip(looks, scores, strict=True)):
+        states.append(observe(states[-1] if states else None, look, score, step, len(looks)))
+    kept = network.record["looks"]
+    losses = [DIVERGED if look["val_loss"] is None else min(look["val_loss"], DIVERGED) for look in kept]
+    return Training([look["epochs"] for look in kept], {"score": scores, "val_loss": losses}, states, quality)
 
 
 def replay(trainings: Sequence[Training], contender: Contender) -> dict[str, Any]:
@@ -88,6 +94,7 @@ def replay(trainings: Sequence[Training], contender: Contender) -> dict[str, Any
         reason, epochs = _run(study, trial, training, contender)
         used += epochs
         if reason is None:
+            trial.set_user_attr(STATE, training.states[-1])
             study.tell(trial, training.signals[contender.signal][-1])
             finished[trial.number] = training
         else:
@@ -107,8 +114,7 @@ def _run(
 ) -> tuple[str | None, float]:
     """Report look after look; the reason and the epochs of the look at which the trial was pruned, if it was."""
     for step, epochs in enumerate(training.epochs[:-1]):  # after the last look there is nothing to save
-        if isinstance(study.pruner, AlphaPruner):
-            trial.set_user_attr(STATE, training.states[step])
+        trial.set_user_attr(STATE, training.states[step])
         trial.report(training.signals[contender.signal][step], step)
         if trial.should_prune():
             return _reason(study, trial), epochs
@@ -157,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     trainings = {}
     for name in options.tasks:
-        networks = load_networks(TASKS[name], folder, AlphaScore().requires)
+        networks = recorded(TASKS[name], folder)
         if len(networks) > 1:
             pairs = zip(networks, qualities(networks)[0], strict=True)
             trainings[name] = [follow(network, float(quality)) for network, quality in pairs]

@@ -7,6 +7,7 @@ except ImportError as error:
 
 from wwopt.score import AlphaScore
 from wwopt_objectives.artifacts import Best, load_best
+from wwopt_objectives.combined import CombinedPruner, ConstraintPruner
 from wwopt_objectives.constraints import apply_constraints
 from wwopt_objectives.monitor import AlphaMonitor
 from wwopt_objectives.objective import AlphaObjective
@@ -19,6 +20,8 @@ __all__ = [
     "AlphaPruner",
     "AlphaScore",
     "Best",
+    "CombinedPruner",
+    "ConstraintPruner",
     "apply_constraints",
     "load_best",
     "select",

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
-from optuna.artifacts import FileSystemArtifactStore, download_artifact, upload_artifact
-from safetensors.torch import load_file, save_file
+from optuna.artifacts import FileSystemArtifactStore, download_artifact
+from safetensors.torch import load_file
 
 from wwopt.analysis import Analysis
 from wwopt_objectives.selection import select
 
 if TYPE_CHECKING:
     import optuna
+    import torch
     from optuna.artifacts._protocol import ArtifactStore
 
-__all__ = ["Best", "default_store", "keep", "load_best"]
+__all__ = ["ATTRIBUTE", "FILES", "Best", "default_store", "load_best"]
 
 ATTRIBUTE = "ww_artifacts"
 FOLDER = "ww_artifact_folder"
@@ -56,26 +55,20 @@ def default_store(study: optuna.Study) -> FileSystemArtifactStore:
     return FileSystemArtifactStore(folder)
 
 
-def keep(trial: optuna.Trial, model: object, analysis: Analysis, store: ArtifactStore) -> None:
-    """Upload a model's weights and its analysis, and note on the trial under which ids they lie."""
-    with tempfile.TemporaryDirectory() as folder:
-        paths = {kind: Path(folder) / name for kind, name in FILES.items()}
-        save_file(_state_dict(model), paths["weights"])
-        analysis.save(paths["analysis"])
-        ids = {
-            kind: upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=trial)
-            for kind, path in paths.items()
-        }
-    trial.set_user_attr(ATTRIBUTE, ids)
-
-
-def load_best(study: optuna.Study, *, artifact_store: ArtifactStore | None = None) -> Best:
+def load_best(
+    study: optuna.Study,
+    *,
+    trial: optuna.trial.FrozenTrial | None = None,
+    artifact_store: ArtifactStore | None = None,
+) -> Best:
     """Load the weights and the analysis of a study's winner; with two directions of the one that `select` chooses.
 
     Parameters
     ----------
     study : optuna.Study
         A study that was run with `AlphaObjective`.
+    trial : optuna.trial.FrozenTrial, optional
+        One of its trials, what `select` chose for example; None for the winner.
     artifact_store : optional
         The store that the objective was given; None for its default folder.
 
@@ -84,11 +77,12 @@ def load_best(study: optuna.Study, *, artifact_store: ArtifactStore | None = Non
     ValueError
         No trial is complete and feasible, or nothing was kept of the winner.
     """
-    trial = _winner(study)
+    trial = trial or _winner(study)
     ids = trial.user_attrs.get(ATTRIBUTE)
     if ids is None:
         raise ValueError(
-            f"No weights were kept of trial {trial.number}: it was not run by an AlphaObjective that keeps them."
+            f"No weights were kept of trial {trial.number}: it was not run by an AlphaObjective that keeps them, "
+            "or another trial was already better when it ended."
         )
     store = artifact_store if artifact_store is not None else default_store(study)
     with tempfile.TemporaryDirectory() as folder:
@@ -110,11 +104,3 @@ def _winner(study: optuna.Study) -> optuna.trial.FrozenTrial:
             f"None of the {len(study.trials)} trials of {study.study_name!r} is complete and feasible, so there is no "
             f"winner.{common} Run more trials, or change the search space."
         ) from error
-
-
-def _state_dict(model: Any) -> dict[str, torch.Tensor]:
-    """Tensors of a model as safetensors wants them: contiguous, on the CPU, none sharing memory with another."""
-    tensors: Mapping[str, Any] = model.state_dict() if isinstance(model, torch.nn.Module) else model
-    return {
-        str(name): torch.as_tensor(value).detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()
-    }

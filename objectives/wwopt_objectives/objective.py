@@ -2,46 +2,28 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import optuna
 
-from wwopt.pipeline import analyze
 from wwopt.score import AlphaScore
-from wwopt_objectives.artifacts import default_store, keep
-from wwopt_objectives.constraints import apply_constraints, fail_constraints
-from wwopt_objectives.pruner import STATE, observe
-from wwopt_objectives.training import Checkpoint, checkpoints, interval
+from wwopt_objectives.claims import claim
+from wwopt_objectives.following import Follower
+from wwopt_objectives.keeping import Keeper
+from wwopt_objectives.training import Checkpoint, checkpoints, due, interval
 
 if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
 
-    from wwopt.analysis import Analysis
-    from wwopt.score import Explanation, Score
+    from wwopt.score import Score
     from wwopt.tracking import Tracker
+    from wwopt_objectives.following import Look
 
 __all__ = ["AlphaObjective"]
 
-logger = logging.getLogger("wwopt")
-
-SCORE = "ww_score"
-
-
-@dataclass(frozen=True)
-class _Look:
-    """A model that was analysed."""
-
-    checkpoint: Checkpoint
-    analysis: Analysis
-    explanation: Explanation
-
-    @property
-    def score(self) -> float:
-        return self.explanation["score"]
+SPEAKS = 0.4  # share of a training before which a low score says little
 
 
 class AlphaObjective:
@@ -67,15 +49,22 @@ class AlphaObjective:
     artifact_store : optional
         Where the weights of the best trials are kept for `load_best`. None: the folder ``./wwopt-artifacts``;
         False: nowhere.
+    keep : {"best", "last"}
+        Which look at a training is its result: its score is the trial's value, its weights are the ones kept, its
+        loss and constraints count. "best": the one with the lowest score among those after the first 40% of
+        ``n_steps`` (among all, where that is not known); "last": the one at the end.
     analyze_options : mapping, optional
         Further arguments of `wwopt.analyze`, such as ``min_evals``.
 
     Notes
     -----
     On the trial it leaves the attributes ``ww_score`` (the score and its terms), ``ww_summary``, ``ww_step``
-    (the last step looked at), ``ww_n_steps`` and, where pruned, ``ww_pruned_by``; and the constraints of
+    (the step of the look that counts) and, where pruned, ``ww_pruned_by``; and the constraints of
     `apply_constraints`, also when the training fails. On the study it leaves the score's definition under
     ``ww_score``; a study that was begun with another score is refused.
+
+    A score that is not finite counts as the score's ``maximum``. A training loss that is not finite prunes the trial
+    where it is an objective, ``with_loss=True``, and is recorded as None where it is not.
 
     Examples
     --------
@@ -98,6 +87,7 @@ class AlphaObjective:
         n_steps: int | None = None,
         trackers: Iterable[Tracker] = (),
         artifact_store: ArtifactStore | Literal[False] | None = None,
+        keep: Literal["best", "last"] = "best",
         with_loss: bool = False,
         analyze_options: dict[str, Any] | None = None,
     ) -> None:
@@ -107,175 +97,75 @@ class AlphaObjective:
             raise ValueError(f'`every` must be "auto" or at least 1, got {every!r}.')
         if n_steps is not None and n_steps < 1:
             raise ValueError(f"`n_steps` must be at least 1, got {n_steps}.")
+        if keep not in ("best", "last"):
+            raise ValueError(f'`keep` must be "best" or "last", got {keep!r}.')
         self._train = train
         self._score: Score = AlphaScore() if score is None else score
         self._every = every
         self._n_steps = n_steps
         self._trackers = tuple(trackers)
         self._store = artifact_store
+        self._keep = keep
         self._with_loss = with_loss
-        self._options = {**self._score.requires, **(analyze_options or {})}
+        self._options = analyze_options
 
     def __call__(self, trial: optuna.Trial) -> float | tuple[float, float]:
         """Run a trial: train, look, report, prune, and leave a record of it."""
-        self._claim(trial.study)
-        runs = _Runs(self._trackers, trial)
+        claim(trial.study, self._score, with_loss=self._with_loss)
+        follower = Follower(
+            trial, score=self._score, n_steps=self._n_steps, trackers=self._trackers, options=self._options
+        )
+        keeper = Keeper(trial, self._store)
         try:
-            look = self._watch(trial, runs)
-            if self._with_loss:
-                _loss(look.checkpoint)
+            look = self._watch(trial, follower, keeper)
+            follower.record(look)
         except optuna.TrialPruned as pruned:
-            runs.finish("pruned", str(pruned))
+            follower.pruned(str(pruned) or "train")
             raise
         except BaseException as error:
-            fail_constraints(trial)
-            runs.finish("failed", f"{type(error).__name__}: {error}")
+            follower.failed(error)
             raise
-        self._record(trial, look)
-        self._keep(trial, look)
-        runs.finish("complete", "")
+        keeper.upload(look)
+        follower.complete()
         return (look.score, _loss(look.checkpoint)) if self._with_loss else look.score
 
-    def _claim(self, study: optuna.Study) -> None:
-        """Hold the study to one definition of the score: numbers of two definitions cannot be compared."""
-        wanted = ["minimize"] * (2 if self._with_loss else 1)
-        directions = [direction.name.lower() for direction in study.directions]
-        if directions != wanted:
-            how = f"directions={wanted}" if self._with_loss else 'direction="minimize"'
-            raise ValueError(f"Lower is better: create the study with `{how}`, got {directions}.")
-        settings, known = self._score.settings(), study.user_attrs.get(SCORE)
-        if known is None:
-            study.set_user_attr(SCORE, settings)
-        elif known != settings:
-            raise ValueError(
-                f"The study {study.study_name!r} was begun with the score {known}, and this objective has {settings}; "
-                "their numbers cannot be compared. Use the same score, or a study of another name."
-            )
-
-    def _watch(self, trial: optuna.Trial, runs: _Runs) -> _Look:
-        """Follow a training to its end; the last look is its result."""
-        _forget(trial)
-        look: _Look | None = None
+    def _watch(self, trial: optuna.Trial, follower: Follower, keeper: Keeper) -> Look:
+        """Follow a training to its end, and return the look that counts."""
         every: int | None = None
         last: Checkpoint | None = None
+        counts: Look | None = None
         for checkpoint in checkpoints(self._train(trial)):
             if last is None:
                 every = interval(checkpoint.model, self._n_steps) if self._every == "auto" else self._every
             last = checkpoint
-            if _due(checkpoint.step, every):
-                look = self._look(trial, checkpoint, runs)
-                self._report(trial, look)
+            if self._with_loss:
+                _loss(checkpoint)
+            if due(checkpoint.step, every, self._n_steps):
+                counts = self._look(follower, keeper, checkpoint, counts)
+                reason = follower.ask()
+                if reason is not None:
+                    raise optuna.TrialPruned(reason)
         assert last is not None  # noqa: S101  (`checkpoints` raises where there is none)
-        if look is None or look.checkpoint.step != last.step:
-            look = self._look(trial, last, runs)
+        if counts is None or follower.last_step != last.step:
+            counts = self._look(follower, keeper, last, counts)
+        return counts
+
+    def _look(self, follower: Follower, keeper: Keeper, checkpoint: Checkpoint, counts: Look | None) -> Look:
+        """Look at a model, and return which look counts so far; a tie goes to the longer training."""
+        look = follower.look(checkpoint)
+        if counts is not None and self._keep == "best" and counts.score < look.score and not self._early(counts):
+            return counts
+        keeper.snapshot(look)
         return look
 
-    def _look(self, trial: optuna.Trial, checkpoint: Checkpoint, runs: _Runs) -> _Look:
-        analysis = analyze(checkpoint.model, progress=False, **self._options)
-        explanation = self._score.explain(analysis)
-        seen = trial.user_attrs.get(STATE)
-        trial.set_user_attr(STATE, observe(seen, analysis, checkpoint.step, self._n_steps))
-        losses = {} if checkpoint.loss is None else {"train_loss": checkpoint.loss}
-        runs.log(analysis, checkpoint.step, {"ww/score": explanation["score"], **losses})
-        return _Look(checkpoint, analysis, explanation)
-
-    def _report(self, trial: optuna.Trial, look: _Look) -> None:
-        """Report a score and stop the trial where the pruner says so."""
-        if not self._with_loss:
-            trial.report(look.score, look.checkpoint.step)
-        reason = _alpha_reason(trial) if self._with_loss else _reason(trial) if trial.should_prune() else None
-        if reason is None:
-            return
-        self._record(trial, look)
-        trial.set_user_attr("ww_pruned_by", reason)
-        raise optuna.TrialPruned(reason)
-
-    def _record(self, trial: optuna.Trial, look: _Look) -> None:
-        """Leave the last look on the trial, once: every attribute is a commit, and commits cost more than looks."""
-        trial.set_user_attr(SCORE, {name: look.explanation[name] for name in ("score", "terms")})
-        trial.set_user_attr("ww_summary", _native(look.analysis.summary))
-        trial.set_user_attr("ww_step", look.checkpoint.step)
-        if look.checkpoint.loss is not None:
-            trial.set_user_attr("train_loss", look.checkpoint.loss)
-        apply_constraints(trial, look.analysis)
-
-    def _keep(self, trial: optuna.Trial, look: _Look) -> None:
-        """Keep the weights of a trial that may be the winner."""
-        if self._store is False or not _may_win(trial, look.score):
-            return
-        store = self._store if self._store is not None else default_store(trial.study)
-        try:
-            keep(trial, look.checkpoint.model, look.analysis, store)
-        except Exception:  # a full disk must not cost a finished trial
-            logger.warning("The weights of trial %d could not be kept.", trial.number, exc_info=True)
-
-
-class _Runs:
-    """A trial's runs, one for each tracker; opened at the first look, when the parameters are known."""
-
-    def __init__(self, trackers: tuple[Tracker, ...], trial: optuna.Trial) -> None:
-        self._trackers = trackers
-        self._trial = trial
-        self._open: list[Tracker] = []
-
-    def log(self, analysis: Analysis, step: int, metrics: dict[str, float]) -> None:
-        for run in self._opened():
-            run.log(analysis, step=step, metrics=metrics)
-
-    def finish(self, state: Literal["complete", "pruned", "failed"], reason: str) -> None:
-        for run in self._opened():
-            run.finish(state, reason=reason)
-
-    def _opened(self) -> list[Tracker]:
-        if not self._open:
-            trial = self._trial
-            tags = {"study": trial.study.study_name, "trial": str(trial.number)}
-            self._open = [
-                tracker.child(f"trial-{trial.number}", params=trial.params, tags=tags) for tracker in self._trackers
-            ]
-        return self._open
-
-
-def _forget(trial: optuna.Trial) -> None:
-    """Drop what a retried trial inherits from the one that died."""
-    for key in (STATE, "ww_pruned_by"):
-        if trial.user_attrs.get(key) is not None:
-            trial.set_user_attr(key, None)
-
-
-def _due(step: int, every: int | None) -> bool:
-    done = step + 1
-    return done % every == 0 if every is not None else done & (done - 1) == 0
-
-
-def _reason(trial: optuna.Trial) -> str:
-    """Why the study's pruner stops a trial that it said to stop."""
-    return _alpha_reason(trial) or type(trial.study.pruner).__name__
-
-
-def _alpha_reason(trial: optuna.Trial) -> str | None:
-    """What `AlphaPruner` says of a trial; also with two directions, where Optuna asks no pruner."""
-    explain = getattr(trial.study.pruner, "reason", None)
-    frozen = trial.study._storage.get_trial(trial._trial_id)  # noqa: SLF001  (what `should_prune` itself passes on)
-    return None if explain is None else explain(trial.study, frozen)
+    def _early(self, look: Look) -> bool:
+        return self._n_steps is not None and look.checkpoint.step + 1 < SPEAKS * self._n_steps
 
 
 def _loss(checkpoint: Checkpoint) -> float:
+    """Training loss as an objective."""
     if checkpoint.loss is None:
         raise TypeError("`with_loss=True` needs the training loss: `train` must give pairs (model, train_loss).")
+    if not math.isfinite(checkpoint.loss):
+        raise optuna.TrialPruned(f"diverged: the training loss is {checkpoint.loss} at step {checkpoint.step}")
     return checkpoint.loss
-
-
-def _may_win(trial: optuna.Trial, score: float) -> bool:
-    """Whether no finished and feasible trial of the study is better; with two directions each may be chosen."""
-    if len(trial.study.directions) > 1:
-        return True
-    finished = trial.study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    feasible = [other.value for other in finished if all(value <= 0 for value in other.constraints.values())]
-    mine = all(value <= 0 for value in trial.constraints.values())
-    return mine and score <= min((value for value in feasible if value is not None), default=math.inf)
-
-
-def _native(summary: dict[str, float]) -> dict[str, float | None]:
-    """Numbers as JSON knows them: no NaN."""
-    return {name: value if math.isfinite(value) else None for name, value in summary.items()}

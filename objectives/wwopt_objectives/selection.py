@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-__all__ = ["select"]
+__all__ = ["feasible", "numbers_of", "select"]
 
 
 def select(study: Study, *, loss_weight: float = 0.25) -> FrozenTrial:
@@ -36,19 +37,24 @@ def select(study: Study, *, loss_weight: float = 0.25) -> FrozenTrial:
     """
     if not 0 <= loss_weight <= 1:
         raise ValueError(f"`loss_weight` must be between 0 and 1, got {loss_weight}.")
-    trials = [trial for trial in study.get_trials(states=(TrialState.COMPLETE,)) if _counts(trial)]
-    if not trials:
+    trials = study.get_trials(states=(TrialState.COMPLETE,))
+    found = [(trial, numbers) for trial in trials if feasible(trial.constraints) and (numbers := numbers_of(trial))]
+    if not any(math.isfinite(loss) for _, (_, loss) in found):
         raise ValueError(
             f"No trial of {study.study_name!r} is complete and feasible with a training loss; "
             "`train` must give pairs (model, train_loss)."
         )
-    by_score = rankdata([trial.user_attrs["ww_score"]["score"] for trial in trials])
-    losses = [float(trial.user_attrs["train_loss"]) for trial in trials]
-    by_loss = rankdata([loss if math.isfinite(loss) else math.inf for loss in losses])
+    by_score, by_loss = (rankdata([numbers[place] for _, numbers in found]) for place in (0, 1))
     mixed = (1 - loss_weight) * by_score + loss_weight * by_loss
-    return trials[int(mixed.argmin())]
+    return found[int(mixed.argmin())][0]
 
 
-def _counts(trial: FrozenTrial) -> bool:
-    feasible = all(value <= 0 for value in trial.constraints.values())
-    return feasible and {"ww_score", "train_loss"} <= trial.user_attrs.keys()
+def feasible(constraints: Mapping[str, float]) -> bool:
+    """Whether no constraint is broken."""
+    return all(value <= 0 for value in constraints.values())
+
+
+def numbers_of(trial: FrozenTrial) -> tuple[float, float] | None:
+    """Score and training loss of a trial, infinity for a loss that is not known; None without a score."""
+    score, loss = trial.user_attrs.get("ww_score"), trial.user_attrs.get("train_loss")
+    return None if score is None else (float(score["score"]), math.inf if loss is None else float(loss))

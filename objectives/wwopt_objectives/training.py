@@ -12,7 +12,7 @@ import torch
 
 from wwopt.weights import WeightMatrix, open_weights
 
-__all__ = ["Checkpoint", "checkpoints", "interval"]
+__all__ = ["Checkpoint", "checkpoints", "due", "interval"]
 
 AFFORDABLE = 2e9  # floating-point operations that all looks at one training may take together
 FEWEST, MOST = 3, 10  # looks at one training
@@ -80,6 +80,12 @@ def interval(model: object, n_steps: int | None) -> int | None:
     operations = sum(map(_operations, open_weights(model).matrices))
     looks = min(max(AFFORDABLE / max(operations, 1), FEWEST), MOST)
     return max(1, math.ceil(n_steps / looks))
+
+
+def due(step: int, every: int | None, n_steps: int | None) -> bool:
+    """Whether a look is due after a step; always after the last, where the number of steps is known."""
+    done = step + 1
+    return done == n_steps or (done % every == 0 if every is not None else done & (done - 1) == 0)
 
 
 def _operations(matrix: WeightMatrix) -> float:

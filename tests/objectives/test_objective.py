@@ -46,8 +46,7 @@ def test_yielded_models_are_reported_and_the_last_counts(network):
     def train(trial):
         yield from (network(0.3 + 0.05 * epoch) for epoch in range(5))
 
-    study = run(train, every=2)
-    trial = study.trials[0]
+    trial = run(train, every=2, keep="last").trials[0]
     assert list(trial.intermediate_values) == [1, 3]
     assert trial.user_attrs["ww_step"] == 4
     assert trial.value == pytest.approx(AlphaScore()(wwopt.analyze(network(0.5))))
@@ -205,6 +204,103 @@ def test_the_winner_is_kept(network, tmp_path):
         assert AlphaScore()(best.analysis) == pytest.approx(study.best_value)
 
 
+DECAYS = (0.9, 0.4, 0.5, 0.9)  # a training that is best at its third step and then goes too far
+
+
+def best_then_worse(network):
+    """A training on one module, which every step changes."""
+
+    def train(trial):
+        model = torch.nn.Linear(64, 64, bias=False)
+        for decay in DECAYS:
+            model.load_state_dict({"weight": network(decay)["layer.weight"]})
+            yield model
+
+    return train
+
+
+def test_the_best_step_counts(network):
+    """The value, the record and the kept weights are those of the best look, though the training changed them since."""
+    study = run(best_then_worse(network), every=1, artifact_store=None, pruner=optuna.pruners.NopPruner())
+    trial, best = study.trials[0], load_best(study)
+    assert trial.value == min(trial.intermediate_values.values()) < trial.intermediate_values[3]
+    step = trial.user_attrs["ww_step"]
+    assert trial.intermediate_values[step] == trial.value == trial.user_attrs["ww_score"]["score"]
+    expected = network(DECAYS[step])["layer.weight"]
+    assert torch.allclose(best.state_dict["weight"], expected.float(), atol=1e-6)
+    assert AlphaScore()(best.analysis) == pytest.approx(trial.value)
+
+
+def test_the_last_step_counts_on_request(network):
+    """With ``keep="last"`` value and weights are those of the end."""
+    study = run(best_then_worse(network), every=1, keep="last", artifact_store=None, pruner=optuna.pruners.NopPruner())
+    assert study.trials[0].value == study.trials[0].intermediate_values[3]
+    assert study.trials[0].user_attrs["ww_step"] == 3
+    expected = network(DECAYS[3])["layer.weight"]
+    assert torch.allclose(load_best(study).state_dict["weight"], expected.float(), atol=1e-6)
+
+
+def test_an_early_look_does_not_count(network):
+    """Before 40% of ``n_steps`` a low score says little: it is reported, and is not the result."""
+
+    def train(trial):
+        yield from (network(decay) for decay in (0.5, 0.9, 0.9, 0.9))
+
+    trial = run(train, every=1, n_steps=4, pruner=optuna.pruners.NopPruner()).trials[0]
+    assert trial.intermediate_values[0] < trial.value
+    assert trial.user_attrs["ww_step"] == 3
+
+
+class Checkpoints:
+    """A training that yields the paths of files, which are gone once it ends."""
+
+    def __init__(self, network, folder, save):
+        self.network, self.folder, self.save = network, folder, save
+
+    def __call__(self, trial):
+        path = self.folder / f"{trial.number}.ckpt"
+        try:
+            for _ in range(2):
+                self.save(self.network(), path)
+                yield str(path)
+        finally:
+            path.unlink()
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_checkpoints_on_disk_are_kept(network, tmp_path, wrapped):
+    """A path is read while the training still holds it, whether it has a state dict or one inside a container."""
+
+    def save(weights, path):
+        torch.save({"state_dict": weights, "epoch": 1} if wrapped else weights, path)
+
+    study = run(Checkpoints(network, tmp_path, save), n_steps=2, artifact_store=None)
+    assert torch.equal(load_best(study).state_dict["layer.weight"], network()["layer.weight"])
+
+
+def test_a_nested_state_dict_is_kept(network):
+    """What analyses a mapping inside a mapping keeps it too, and leaves out what is no tensor."""
+    study = run(lambda _: {"model": {**network(), "note": "x"}, "epoch": 3}, artifact_store=None)
+    assert list(load_best(study).state_dict) == ["layer.weight"]
+
+
+def test_any_trial_that_select_may_choose_is_kept(network):
+    """With training losses a trial is kept that is better by one of the two numbers, and `load_best` reads it."""
+    results = [(0.5, 0.9), (0.45, 0.1), (0.9, 0.95), (0.9, 0.01)]
+    study = run(
+        lambda trial: (network(results[trial.number][0]), results[trial.number][1]), n_trials=4, artifact_store=None
+    )
+    scores = [trial.value for trial in study.trials]
+    for trial in study.trials:
+        mine = scores[trial.number], results[trial.number][1]
+        worse = any(scores[other] <= mine[0] and results[other][1] <= mine[1] for other in range(trial.number))
+        assert ("ww_artifacts" in trial.user_attrs) is not worse
+    for weight in (0.1, 0.25, 0.9):
+        chosen = select(study, loss_weight=weight)
+        best = load_best(study, trial=chosen)
+        assert torch.equal(best.state_dict["layer.weight"], network(results[chosen.number][0])["layer.weight"])
+
+
 def test_nothing_kept_is_said(network):
     """Where no weights were kept, `load_best` says so."""
     with pytest.raises(ValueError, match="No weights were kept of trial 0"):
@@ -239,6 +335,75 @@ def test_a_retried_trial_gets_fresh_constraints(network):
     assert max(died.constraints.values()) > 0
     assert max(study.trials[1].constraints.values()) <= 0
     assert study.best_trial.number == 1
+
+
+def test_a_retried_trial_keeps_nothing_of_its_predecessor(network):
+    """What the objective writes and a retry inherits is dropped: also kept weights and the loss."""
+    study = optuna.create_study(direction="minimize")
+    died = run(lambda _: (network(0.5), 0.1), study=study, artifact_store=None).trials[0]
+    assert {"ww_artifacts", "train_loss"} <= died.user_attrs.keys()
+    study.add_trial(optuna.trial.create_trial(state=TrialState.WAITING, user_attrs=died.user_attrs))
+    run(lambda _: network(0.9), study=study, artifact_store=None)
+    retried = study.trials[1]
+    assert retried.user_attrs["ww_score"]["score"] == retried.value > died.value
+    assert retried.user_attrs["ww_artifacts"] is None
+    assert retried.user_attrs["train_loss"] is None
+
+
+def test_a_training_that_prunes_itself(network):
+    """`TrialPruned` raised in `train` leaves the constraints too: of the last look, or broken where there was none."""
+
+    def train(trial):
+        if trial.number == 1:
+            yield network(0.5)
+        raise optuna.TrialPruned("too slow")
+
+    study = run(train, n_trials=2)
+    assert [trial.state for trial in study.trials] == [TrialState.PRUNED] * 2
+    assert [list(trial.constraints) for trial in study.trials] == [list(CONSTRAINTS)] * 2
+    assert [max(trial.constraints.values()) > 0 for trial in study.trials] == [True, False]
+    assert all(trial.user_attrs["ww_pruned_by"] == "too slow" for trial in study.trials)
+
+
+class Undefined(AlphaScore):
+    """A score that is not a number."""
+
+    def explain(self, analysis):
+        return {**super().explain(analysis), "score": float("nan")}
+
+
+def test_a_score_that_is_not_a_number_is_the_worst(network, caplog):
+    """The study goes on with the score's maximum, and the log says so."""
+    with caplog.at_level(logging.WARNING, "wwopt"):
+        study = run(lambda _: network(), score=Undefined())
+    assert study.trials[0].value == AlphaScore().maximum
+    assert "Undefined gave nan for trial 0; its maximum is used" in caplog.text
+
+
+def test_a_loss_that_is_not_a_number(network):
+    """As an objective it prunes the trial, which is infeasible; beside the score it is recorded as None."""
+    study = two_directions(lambda _: iter([(network(), float("nan"))]))
+    assert study.trials[0].state == TrialState.PRUNED
+    assert study.trials[0].user_attrs["ww_pruned_by"].startswith("diverged: the training loss is nan")
+    assert max(study.trials[0].constraints.values()) > 0
+    trial = run(lambda _: (network(), float("nan"))).trials[0]
+    assert trial.state == TrialState.COMPLETE
+    assert trial.user_attrs["train_loss"] is None or "train_loss" not in trial.user_attrs
+
+
+def test_gaussian_processes_find_their_constraints(network):
+    """GPSampler reads constraints by position: every trial has the same, also those pruned or failed."""
+
+    def train(trial):
+        decay = trial.suggest_float("decay", 0.3, 6.0)
+        if trial.number == 2:
+            raise RuntimeError("out of memory")
+        yield network(decay if trial.number else 6.0)
+
+    sampler = optuna.samplers.GPSampler(seed=0, n_startup_trials=4)
+    study = optuna.create_study(direction="minimize", sampler=sampler, pruner=AlphaPruner())
+    run(train, n_trials=6, study=study)
+    assert {tuple(trial.constraints) for trial in study.trials} == {CONSTRAINTS}
 
 
 def two_directions(train, n_trials=1, **options):

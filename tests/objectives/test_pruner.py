@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 import wwopt
 from wwopt_objectives import AlphaPruner
-from wwopt_objectives.pruner import STATE, observe
+from wwopt_objectives.state import MEMORY, STATE, observe
 
 
 def trial_with(study, levels, n_steps=20, **state):
@@ -43,43 +43,115 @@ def test_the_broken_are_pruned_at_the_first_look(fault):
     assert pruned(AlphaPruner(), [[0, 3.0]], **fault)
 
 
+def finished(study, *trajectories, n_steps=20):
+    """Trials of a study that ran to their end, looked at with these (step, score) pairs."""
+    for levels in trajectories:
+        trial = trial_with(study, levels, n_steps)
+        study.tell(trial, levels[-1][1])
+
+
+FALLS = [[[4, 3.0], [9, 2.5], [19, 2.0]], [[4, 3.5], [9, 3.2], [19, 3.0]], [[4, 5.0], [9, 4.5], [19, 4.0]]]
+
+
+def against_the_finished(pruner, levels, n_steps=20, **state):
+    """Whether a trial with these looks is pruned once three trials have fallen from 2.5, 3.2, 4.5 to 2, 3, 4."""
+    study = optuna.create_study(direction="minimize", pruner=pruner)
+    finished(study, *FALLS, n_steps=n_steps)
+    return trial_with(study, levels, n_steps, **state).should_prune()
+
+
+def test_what_cannot_become_the_best_is_pruned():
+    """Half way the finished trials fell by 0.5 at most: below 2.5 and the margin, 0.25, a trial may go on."""
+    assert not against_the_finished(AlphaPruner(), [[9, 2.55]])
+    assert against_the_finished(AlphaPruner(), [[9, 2.8]])
+    assert not against_the_finished(AlphaPruner(margin=1.0), [[9, 3.4]])
+    assert against_the_finished(AlphaPruner(margin=0.0), [[9, 2.55]])
+
+
+def test_a_late_faller_is_given_time():
+    """A trial that falls faster than any before it may go on; one that rises gets nothing for it."""
+    assert not against_the_finished(AlphaPruner(), [[7, 4.2], [9, 3.4]])
+    assert against_the_finished(AlphaPruner(), [[7, 2.6], [9, 3.4]])
+
+
+def test_what_may_still_fall_is_learned_at_the_same_step():
+    """Early in training the others fell further, so that more is forgiven."""
+    assert not against_the_finished(AlphaPruner(), [[4, 3.0]])
+    assert against_the_finished(AlphaPruner(), [[9, 3.0]])
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e6])
+def test_the_level_has_no_scale_of_its_own(scale):
+    """Any score may be judged: multiplying all of them changes no decision."""
+    for level, decision in ((2.7, False), (2.8, True)):
+        study = optuna.create_study(direction="minimize", pruner=AlphaPruner())
+        finished(study, *[[[step, scale * score] for step, score in levels] for levels in FALLS])
+        assert trial_with(study, [[9, scale * level]]).should_prune() is decision
+
+
 def test_level_counts_after_the_warm_up_only():
-    """A high score is normal early in training; from 40% of the steps on it is a reason."""
-    assert not pruned(AlphaPruner(), [[6, 9.0]])
-    assert pruned(AlphaPruner(), [[7, 9.0]])
-    assert not pruned(AlphaPruner(n_warmup_steps=12), [[11, 9.0]])
-    assert pruned(AlphaPruner(n_warmup_steps=12), [[12, 9.0]])
+    """A high score is normal early in training; from a quarter of the steps on it may be a reason."""
+    assert not against_the_finished(AlphaPruner(n_warmup_steps=12), [[11, 9.0]])
+    assert against_the_finished(AlphaPruner(n_warmup_steps=12), [[12, 9.0]])
+    assert not against_the_finished(AlphaPruner(), [[4, 9.0]], n_steps=24)
+    assert against_the_finished(AlphaPruner(), [[5, 9.0]], n_steps=24)
 
 
-def test_a_falling_score_is_given_time():
-    """A score that will be low enough at the end by its present fall is no reason."""
-    assert not pruned(AlphaPruner(), [[5, 9.0], [9, 7.5]])
-    assert pruned(AlphaPruner(), [[5, 8.0], [9, 7.9]])
-    assert pruned(AlphaPruner(), [[5, 6.0], [9, 7.0]])
+def test_level_needs_finished_trials_to_compare_with():
+    """Fewer than `n_min_trials` that were still training at this step say nothing; neither do shorter ones."""
+    study = optuna.create_study(direction="minimize", pruner=AlphaPruner())
+    finished(study, *FALLS[:2])
+    assert trial_with(study, [[9, 9.0]]).should_prune() is False
+    finished(study, [[4, 1.0], [8, 1.0]])
+    assert trial_with(study, [[9, 9.0]]).should_prune() is False
+    finished(study, FALLS[2])
+    assert trial_with(study, [[9, 9.0]]).should_prune() is True
 
 
-def test_the_best_finished_trial_sets_the_bar():
-    """Without a finished trial `max_score` decides; with one, its score and `margin` do too."""
-    study = optuna.create_study(direction="minimize", pruner=AlphaPruner(max_score=6.0, margin=1.5))
-    assert trial_with(study, [[9, 4.0]]).should_prune() is False
-    best = trial_with(study, [[19, 2.0]])
-    study.tell(best, 2.0)
-    assert trial_with(study, [[9, 4.0]]).should_prune() is True
-    assert trial_with(study, [[9, 3.4]]).should_prune() is False
+def test_at_the_last_step_there_is_nothing_to_save():
+    """A training that has come to its end is left to finish, so that later trials can learn from it."""
+    assert against_the_finished(AlphaPruner(), [[18, 9.0]])
+    assert not against_the_finished(AlphaPruner(), [[19, 9.0]])
 
 
-def test_without_the_number_of_steps_level_does_not_count():
-    """ "auto" needs to know how far a training has come; a number of steps does not."""
-    assert not pruned(AlphaPruner(), [[100, 9.0]], n_steps=None)
-    assert pruned(AlphaPruner(n_warmup_steps=5), [[100, 9.0]], n_steps=None)
+def test_without_the_number_of_steps_the_finished_trials_tell_it():
+    """Where ``n_steps`` is not known, the longest finished training stands for it."""
+    assert against_the_finished(AlphaPruner(), [[9, 9.0]], n_steps=None)
+    assert not against_the_finished(AlphaPruner(), [[9, 2.55]], n_steps=None)
+    assert not against_the_finished(AlphaPruner(), [[19, 9.0]], n_steps=None)
+
+
+def test_an_infeasible_trial_is_no_bar():
+    """A broken network with a low score is not what others must come below."""
+    study = optuna.create_study(direction="minimize", pruner=AlphaPruner())
+    finished(study, *FALLS)
+    cheat = trial_with(study, [[4, 0.2], [9, 0.1], [19, 0.1]])
+    cheat.set_constraint("ww_collapsed", 1.0)
+    study.tell(cheat, 0.1)
+    assert trial_with(study, [[9, 2.55]]).should_prune() is False
+
+
+def test_with_two_directions_the_middle_is_the_bar():
+    """One number does not decide there: only what cannot reach the median score of the finished is hopeless."""
+    pruner = AlphaPruner()
+    study = optuna.create_study(directions=["minimize", "minimize"], pruner=pruner)
+    for levels in FALLS:
+        trial = study.ask()
+        healthy = {"unusable": 0.0, "stable_rank": 10.0, "trap_energy": 0.0}
+        trial.set_user_attr(STATE, {"levels": levels, "n_steps": 20, **healthy})
+        study.tell(trial, [levels[-1][1], 0.1])
+    for level, decision in ((3.4, False), (3.6, True)):
+        trial = study.ask()
+        trial.set_user_attr(STATE, {"levels": [[9, level]], "n_steps": 20, **healthy})
+        assert pruner.prune(study, study.trials[-1]) is decision
 
 
 def test_interval():
     """Between two decisions lie at least `interval_steps` steps, counted from the warm-up."""
     pruner = AlphaPruner(n_warmup_steps=4, interval_steps=4)
-    assert pruned(pruner, [[2, 9.0], [4, 9.0]])
-    assert not pruned(pruner, [[4, 9.0], [6, 9.0]])
-    assert pruned(pruner, [[6, 9.0], [8, 9.0]])
+    assert against_the_finished(pruner, [[2, 9.0], [4, 9.0]])
+    assert not against_the_finished(pruner, [[4, 9.0], [6, 9.0]])
+    assert against_the_finished(pruner, [[6, 9.0], [8, 9.0]])
 
 
 def test_startup_trials():
@@ -98,7 +170,7 @@ def test_another_pruner_is_asked_too():
     trial = trial_with(study, [[0, 3.0]])
     assert trial.should_prune() is True
     assert pruner.reason(study, study.trials[0]) == "ThresholdPruner"
-    assert pruned(AlphaPruner(wrapped=optuna.pruners.NopPruner()), [[7, 9.0]])
+    assert pruned(AlphaPruner(wrapped=optuna.pruners.NopPruner()), [[7, 9.0]], stable_rank=1.0)
 
 
 @pytest.mark.filterwarnings("ignore:PatientPruner is experimental")  # Optuna's own note
@@ -121,10 +193,23 @@ def test_with_hyperband_brackets():
     assert pruned(pruner, [[0, 9.0]], stable_rank=1.0)
 
 
+def test_on_the_study_of_a_bracket():
+    """Hyperband's pruners see a study without `user_attrs` and `best_trial`; nothing that is missing is asked for."""
+    hyperband = optuna.pruners.HyperbandPruner(max_resource=20)
+    study = optuna.create_study(direction="minimize", pruner=hyperband)
+    trial_with(study, [[0, 9.0]]).should_prune()  # makes the brackets
+    finished(study, *FALLS)
+    bracket = hyperband._create_bracket_study(study, 0)
+    trial_with(study, [[9, 9.0]])
+    assert isinstance(AlphaPruner(n_min_trials=1).prune(bracket, study.trials[-1]), bool)
+    trial_with(study, [[0, 9.0]], stable_rank=1.0)
+    assert AlphaPruner().prune(bracket, study.trials[-1]) is True
+
+
 def test_the_trial_is_not_touched():
     """`prune` leaves the frozen trial as it is."""
     study = optuna.create_study(direction="minimize", pruner=AlphaPruner())
-    trial_with(study, [[7, 9.0]])
+    trial_with(study, [[7, 9.0]], stable_rank=1.0)
     frozen = study.trials[0]
     before = dict(frozen.user_attrs), dict(frozen.system_attrs)
     assert study.pruner.prune(study, frozen) is True
@@ -135,18 +220,21 @@ def test_a_loaded_study_gets_the_pruner_again(tmp_path):
     """The pruner is not stored with the study; given again it works on what the trials hold."""
     url = f"sqlite:///{tmp_path / 'study.db'}"
     study = optuna.create_study(study_name="s", storage=url, direction="minimize", pruner=AlphaPruner())
-    trial_with(study, [[7, 9.0]])
+    trial_with(study, [[7, 9.0]], stable_rank=1.0)
     loaded = optuna.load_study(study_name="s", storage=url, pruner=AlphaPruner())
     assert loaded.pruner.prune(loaded, loaded.trials[0]) is True
     assert loaded.trials[0].state == TrialState.RUNNING
 
 
 def test_what_the_objective_leaves_is_what_the_pruner_reads(network):
-    """`observe` keeps the last looks, few enough for any storage."""
-    state = None
-    for step in range(30):
-        state = observe(state, wwopt.analyze(network(0.4)), step, 30)
-    assert [step for step, _ in state["levels"]] == list(range(24, 30))
+    """`observe` keeps first and last looks and some between them, few enough for any storage."""
+    state, analysis = None, wwopt.analyze(network(0.4))
+    for step in range(100):
+        state = observe(state, analysis, 3.0, step, 100)
+    steps = [step for step, _ in state["levels"]]
+    assert steps[-1] == 99
+    assert steps[0] < 10
+    assert 12 <= len(steps) <= MEMORY
     assert not pruned(AlphaPruner(), **state)
 
 
@@ -156,11 +244,17 @@ def test_what_the_objective_leaves_is_what_the_pruner_reads(network):
         ({"n_startup_trials": -1}, "`n_startup_trials` must be 0 or more, got -1"),
         ({"n_warmup_steps": -2}, '`n_warmup_steps` must be "auto" or 0 or more, got -2'),
         ({"interval_steps": 0}, "`interval_steps` must be at least 1, got 0"),
-        ({"max_score": math.nan}, "`max_score` must be a positive number"),
-        ({"margin": 0}, "`margin` must be a positive number, got 0"),
+        ({"n_min_trials": 0}, "`n_min_trials` must be at least 1, got 0"),
+        ({"margin": math.nan}, "`margin` must be a finite number, 0 or more, got nan"),
     ],
 )
 def test_arguments_are_checked(options, message):
     """Each argument's rule is said with what was given."""
     with pytest.raises(ValueError, match=message):
         AlphaPruner(**options)
+
+
+def test_something_else_than_a_pruner_cannot_be_wrapped():
+    """A class in the place of an instance is named."""
+    with pytest.raises(TypeError, match="`wrapped` must be an Optuna pruner, got ABCMeta"):
+        AlphaPruner(wrapped=optuna.pruners.MedianPruner)

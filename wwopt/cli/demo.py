@@ -52,7 +52,7 @@ def run_demo(folder: Path, *, n_trials: int, seed: int, wandb: bool) -> pd.DataF
     with ExitStack() as stack:
         trackers = [stack.enter_context(tracker) for tracker in _trackers(folder, study, wandb=wandb)]
         train = Trainer(training, folder / "networks", seed)
-        objective = AlphaObjective(train, n_steps=EPOCHS, trackers=trackers, artifact_store=store)
+        objective = AlphaObjective(train, n_steps=EPOCHS, trackers=trackers, artifact_store=store, keep="last")
         if remaining > 0:
             study.optimize(objective, n_trials=remaining, show_progress_bar=sys.stderr.isatty())
     best = load_best(study, artifact_store=store)
