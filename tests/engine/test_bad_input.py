@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import pickle
 import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -46,6 +47,58 @@ def test_code_in_a_plain_pickle_does_not_run(tmp_path):
     with pytest.raises(ValueError, match=r"evil\.pt"):
         wwopt.analyze(path)
     assert not (tmp_path / "ran").exists()
+
+
+def global_(module, name):
+    return f"c{module}\n{name}\n".encode()
+
+
+NESTED = b")" + b"2\x86" * 60  # an empty tuple, then sixty times a pair of the last: 2^60 to hash, print or compare
+HOSTILE = {
+    "key of a mapping": b"}" + NESTED + b"K\x01s.",
+    "key of a dict": b"(" + NESTED + b"K\x01d.",
+    "key of an ordered dict": global_("collections", "OrderedDict") + b"](" + NESTED + b"K\x01\x86e\x85R.",
+    "item of a set": b"(" + NESTED + b"\x91.",
+    "reference": NESTED + b"Q.",
+    "class": NESTED + NESTED + b"\x93.",
+    "argument": global_("a", "Class") + NESTED + b"R.",
+    "content": NESTED + b".",
+    "long text": b"\x8d" + struct.pack("<Q", 1 << 40) + b".",
+    "long frame": b"\x95" + struct.pack("<Q", 1 << 40) + b".",
+    "long bytes": b"\x96" + struct.pack("<Q", 1 << 40) + b".",
+    "number": b"I" + b"9" * 10000 + b"\n.",
+    "what getattr gave": global_("builtins", "getattr") + global_("os", "system") + b"X\x01\0\0\0a\x86R)R.",
+    "instance of a function": global_("os", "system") + b")\x81.",
+}
+
+
+@pytest.mark.parametrize("body", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_hostile_pickles(tmp_path, body, zipped):
+    """Pickles that would take forever, all memory, or code to read are refused at once."""
+    path = tmp_path / "evil.pt"
+    body = b"\x80\x05" + body
+    if zipped:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("evil/data.pkl", body)
+    else:
+        before = pickle.dumps(0x1950A86A20F9469CFC6C) + pickle.dumps(1001) + pickle.dumps({})
+        path.write_bytes(before + body + pickle.dumps([]))
+    with pytest.raises(ValueError, match=r"evil\.pt"):
+        wwopt.analyze(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "member"), [("pt", "m/data.pkl"), ("pt2", "m/data/weights/model_weights_config.json")]
+)
+def test_compressed_structure_is_refused(tmp_path, suffix, member):
+    """A small file cannot ask for a large one: what describes the values is never compressed by torch."""
+    path = tmp_path / f"bomb.{suffix}"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/archive_format" if suffix == "pt2" else "m/version", "3")
+        archive.writestr(member, b"N" * 10_000_000)
+    with pytest.raises(ValueError, match=rf"bomb\.{suffix}.*is compressed"):
+        wwopt.analyze(path)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 7, 100, -1, -300])

@@ -16,6 +16,7 @@ def base(heavy_tailed):
         "a.weight": heavy_tailed(70, 60),
         "b.weight": heavy_tailed(16, 16, 3, 3),
         "gone.weight": heavy_tailed(60, 60),
+        "old.weight": heavy_tailed(60, 60),
     }
 
 
@@ -42,6 +43,7 @@ def test_difference_is_analysed(base, tuned, tmp_path):
         assert analysis.details.equals(expected.details)
         assert dict(analysis.skipped.values.tolist()) == {
             "new": "not in the base model",
+            "old": "only in the base model",
             "gone": "1 of 61 x 60, in the base model 1 of 60 x 60",
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import pickle
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -46,6 +47,22 @@ def test_modules_travel_to_processes(processes):
     """The layers of a module, whose type goes with them, are measured elsewhere too."""
     model = torch.nn.Sequential(torch.nn.Linear(60, 70), torch.nn.Conv2d(8, 8, 3))
     assert_same(wwopt.analyze(model, executor=processes), wwopt.analyze(model))
+
+
+def test_the_users_tensors_stay_where_they_are(processes):
+    """A model that is measured by other processes is not moved into memory that they share."""
+    model = torch.nn.Sequential(torch.nn.Linear(60, 70))
+    wwopt.analyze(model, executor=processes)
+    assert not any(parameter.is_shared() for parameter in model.parameters())
+
+
+def test_only_a_part_travels():
+    """A part of a tensor in memory, an expert or a query, is sent without the rest, and is the same there."""
+    state = {"mlp.experts.w1": torch.randn(8, 60, 60), "h.c_attn.weight": torch.randn(60, 180)}
+    for matrix in wwopt.weights.open_weights(state).matrices:
+        sent = pickle.dumps(matrix)
+        assert len(sent) < 2 * 4 * 60 * 60
+        np.testing.assert_array_equal(pickle.loads(sent).read(), matrix.read())
 
 
 def test_threads_of_the_user_equal_ours(source):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import operator
+import pickle
+import re
 import sys
 
 import numpy as np
@@ -63,6 +67,43 @@ def test_whole_module_of_an_unknown_class(tmp_path, monkeypatch):
     expected = table(model)
     monkeypatch.delattr(sys.modules[__name__], "OwnLayer")
     assert table(tmp_path / "m.pt").equals(expected)
+
+
+class u2net(nn.Module):
+    """Holds what people keep in a module."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(60, 70)
+        self.activation, self.squash = functools.partial(nn.functional.gelu, approximate="tanh"), torch.tanh
+        self.pick, self.words, self.draw = operator.itemgetter(1), re.compile("a+"), np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("protocol", [2, 5])
+@pytest.mark.parametrize("by_value", [False, True], ids=["pickle", "cloudpickle"])
+def test_whole_module_with_all_kinds_of_attributes(tmp_path, by_value, protocol):
+    """Partial functions, generators, patterns, and the code that cloudpickle adds, as in MLflow, are passed over."""
+    cloudpickle = pytest.importorskip("cloudpickle")
+    if by_value:
+        cloudpickle.register_pickle_by_value(sys.modules[__name__])
+    try:
+        torch.save(
+            u2net(), tmp_path / "m.pt", pickle_module=cloudpickle if by_value else pickle, pickle_protocol=protocol
+        )
+    finally:
+        if by_value:
+            cloudpickle.unregister_pickle_by_value(sys.modules[__name__])
+    assert [(m.name, m.layer_type) for m in open_weights(tmp_path / "m.pt").matrices] == [("layer", "dense")]
+
+
+def test_uninitialised_layers_are_listed(tmp_path):
+    """A layer that has not seen an input yet has no weight: it is listed, from the module and from its file."""
+    model = nn.Sequential(nn.LazyLinear(60), nn.Linear(60, 60))
+    torch.save(model, tmp_path / "m.pt")
+    for source in (model, model.state_dict(), tmp_path / "m.pt"):
+        weights = open_weights(source)
+        assert [matrix.name for matrix in weights.matrices] == ["1"]
+        assert [name for name, reason in weights.skipped if "not initialised yet" in reason] == ["0", "0.bias"]
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch's own
@@ -156,6 +197,41 @@ def test_damaged_index(sharded, content):
     (sharded / "model.safetensors.index.json").write_text(content)
     with pytest.raises(ValueError, match=r"model\.safetensors\.index\.json"):
         open_weights(sharded / "model.safetensors.index.json")
+
+
+def test_other_names_of_an_index(sharded, expected):
+    """An index under another name, as diffusers writes it, is found."""
+    (sharded / "model.safetensors.index.json").rename(sharded / "diffusion_model.safetensors.index.json")
+    assert table(sharded).equals(expected)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_shards_without_an_index(sharded, expected, first):
+    """Shards whose names say how many there are need no index; one that is missing is told by its number."""
+    (sharded / "model.safetensors.index.json").unlink()
+    for i in (1, 2):
+        (sharded / f"model-{i}.safetensors").rename(sharded / f"net-{i - 1 + first:05}-of-00002.safetensors")
+    assert table(sharded).equals(expected)
+    (sharded / f"net-{first:05}-of-00002.safetensors").unlink()
+    with pytest.raises(ValueError, match="holds 1 of 2 shards; number"):
+        open_weights(sharded)
+
+
+def test_shards_of_several_models(sharded):
+    """Shards of two models in one folder ask which."""
+    (sharded / "model.safetensors.index.json").unlink()
+    (sharded / "model-1.safetensors").rename(sharded / "a-00001-of-00001.safetensors")
+    (sharded / "model-2.safetensors").rename(sharded / "b-00001-of-00001.safetensors")
+    with pytest.raises(ValueError, match="found shards of several"):
+        open_weights(sharded)
+
+
+def test_distributed_checkpoint(tmp_path):
+    """A distributed checkpoint, which only its pickled plan explains, says how to turn it into a file."""
+    (tmp_path / ".metadata").touch()
+    (tmp_path / "__0_0.distcp").touch()
+    with pytest.raises(ValueError, match="dcp_to_torch"):
+        open_weights(tmp_path)
 
 
 def test_folder_with_one_file(model, expected, tmp_path):

@@ -95,6 +95,17 @@ def test_grouped_queries():
     assert_holds(source, {"a.qkv_proj.q": q, "a.qkv_proj.k": k, "a.qkv_proj.v": v, "a.o_proj": output})
 
 
+def test_keys_and_values():
+    """Attention to another sequence fuses keys and values only; GPT-2 keeps them side by side."""
+    weight = random(24, 8)
+    k, v = weight.chunk(2)
+    assert_holds({"a.to_kv.weight": weight}, {"a.to_kv.k": k, "a.to_kv.v": v})
+    weight = random(8, 16)
+    k, v = weight.chunk(2, dim=1)
+    name = "h.0.crossattention.c_attn"
+    assert_holds({f"{name}.weight": weight}, {f"{name}.k": k, f"{name}.v": v})
+
+
 def test_sizes_that_do_not_fit_stay_whole():
     """A tensor with a fused name whose sizes cannot be three parts is one matrix."""
     weight = random(25, 12)
@@ -187,6 +198,19 @@ def test_alternating_experts(tmp_path):
     found = matrices(source)
     for name, matrix in expected.items():
         np.testing.assert_array_equal(found[name][0], matrix if matrix.shape[0] >= matrix.shape[1] else matrix.T)
+
+
+@pytest.mark.parametrize("name", ["block_sparse_moe.input_linear", "mlp.experts.w1", "ffn.experts_w1", "moe.w1"])
+def test_experts_under_other_names(name):
+    """A stack of three dimensions in a mixture of experts is a matrix for each expert."""
+    weight = random(3, 20, 12)
+    assert_holds({f"{name}.weight": weight}, {f"{name}.{i}": weight[i] for i in range(3)})
+
+
+def test_biases_of_experts_are_no_weights():
+    """The stacked biases of experts have two dimensions, and are listed."""
+    weights = open_weights({"experts.down_proj": random(3, 12, 10), "experts.down_proj_bias": random(3, 12)})
+    assert weights.skipped == (("experts.down_proj_bias", "a bias for each expert, not a weight"),)
 
 
 def test_fused_gate_and_up():
@@ -351,6 +375,26 @@ class TestLora:
         self.configure(folder, **changes)
         assert open_weights(folder).matrices[0].scale == pytest.approx(scale)
 
+    @pytest.mark.parametrize(
+        ("pattern", "scale"),
+        [(r"layers\.\d\.q", 0.5), ("q", 0.5), ("(a+)+", 2.0), (".*.*.*.*.*x", 2.0), ("ayers.0.q", 2.0)],
+    )
+    def test_patterns(self, adapter, pattern, scale):
+        """A pattern means whole parts of a name; one that could be matched forever means none."""
+        folder, _ = adapter
+        self.configure(folder, alpha_pattern={pattern: 3})
+        assert open_weights(folder).matrices[0].scale == pytest.approx(scale)
+
+    def test_convolution(self, tmp_path):
+        """An adapted convolution has a product for each place of its kernel."""
+        A, B = random(4, 6, 3, 3).double(), random(8, 4, 1, 1).double()
+        save_file({"c.lora_A.weight": A, "c.lora_B.weight": B}, tmp_path / "adapter_model.safetensors")
+        self.configure(tmp_path, r=4, lora_alpha=8)
+        spectrum = wwopt.analyze(tmp_path, min_evals=2).spectra["c"]
+        kernel = 2 * torch.einsum("orxy,rihw->oihw", B, A)
+        whole = wwopt.analyze({"c": kernel}, min_evals=2).spectra["c"]
+        np.testing.assert_allclose(spectrum, whole[-9 * 4 :], rtol=1e-9)
+
     def test_saved_modules_are_whole(self, adapter):
         """A module that was trained whole beside the adapter is a layer as any other."""
         folder, _ = adapter
@@ -376,6 +420,9 @@ class TestLora:
             ('{"peft_type": "IA3"}', "only LORA can be analysed"),
             ("{", "not a readable adapter"),
             ("{}", "not a readable adapter"),
+            ('{"peft_type": "LORA", "lora_alpha": "much"}', "not a readable adapter"),
+            ('{"peft_type": "LORA", "alpha_pattern": {"(": 3}}', "not a readable adapter"),
+            ('{"peft_type": "LORA", "alpha_pattern": [3]}', "not a readable adapter"),
         ],
     )
     def test_other_adapters(self, tmp_path, content, message):

@@ -11,6 +11,8 @@ from torch import nn
 import wwopt
 from wwopt.weights import open_weights
 
+OPTIMIZER = {"state": {0: {"exp_avg": torch.ones(60, 60)}}, "param_groups": [{"lr": 0.1}]}
+
 
 @pytest.fixture
 def model():
@@ -63,8 +65,26 @@ def test_numpy_arrays_equal_tensors(model):
         lambda state: {f"_orig_mod.{name}": tensor for name, tensor in state.items()},
         lambda state: {f"module._orig_mod.{name}": tensor for name, tensor in state.items()},
         lambda state: {f"_fsdp_wrapped_module.{name}": tensor for name, tensor in state.items()},
+        lambda state: {f"_forward_module.{name}": tensor for name, tensor in state.items()},
+        lambda state: {
+            "model": state,
+            "loss": torch.tensor(0.3),
+            "optimizer": {"state": {0: state}, "param_groups": []},
+        },
+        lambda state: {"epoch": 3, "params_ema": state},
     ],
-    ids=["state_dict", "model_state_dict", "model", "DDP", "compile", "DDP of compile", "FSDP"],
+    ids=[
+        "state_dict",
+        "model_state_dict",
+        "model",
+        "DDP",
+        "compile",
+        "DDP of compile",
+        "FSDP",
+        "Fabric",
+        "beside a loss",
+        "under a name of its own",
+    ],
 )
 def test_containers_and_prefixes_are_taken_off(model, wrap, tmp_path):
     """What training loops and wrappers put around a state dict does not change names or numbers."""
@@ -72,6 +92,51 @@ def test_containers_and_prefixes_are_taken_off(model, wrap, tmp_path):
     torch.save(wrapped, tmp_path / "model.pt")
     assert_same(details(wrapped), details(model))
     assert_same(details(tmp_path / "model.pt"), details(model))
+
+
+def test_several_networks_keep_their_names(model, tmp_path):
+    """A generator and its discriminator are both analysed; an optimizer's tensors are no weights."""
+    optimizer = torch.optim.Adam(model.parameters()).state_dict()
+    optimizer["state"] = {0: {"exp_avg": torch.ones(60, 60)}}
+    content = {
+        "generator": model.state_dict(),
+        "discriminator": nn.Linear(60, 60).state_dict(),
+        "optimizer_g": optimizer,
+    }
+    torch.save(content, tmp_path / "gan.pt")
+    for source in (content, tmp_path / "gan.pt"):
+        assert list(details(source)["name"]) == ["generator.0", "generator.1", "generator.3", "discriminator"]
+
+
+def test_nested_parameters_are_joined(rng):
+    """Nested mappings, as Flax keeps its parameters, give dotted names; its kernels end in inputs and outputs."""
+    kernel = rng.normal(size=(3, 3, 20, 30))
+    row = details({"params": {"body": {"conv": {"kernel": kernel, "bias": np.zeros(30)}}}}).iloc[0]
+    assert row[["name", "rf", "N", "M"]].tolist() == ["body.conv.kernel", 9, 30, 20]
+
+
+def test_modules_that_are_called_as_a_wrapper():
+    """A layer that shares its name with what a wrapper wraps keeps its full path."""
+    net = nn.ModuleDict({"module": nn.ModuleDict({"fc": nn.Linear(60, 60)}), "fc": nn.Linear(60, 60)})
+    assert list(details(net)["name"]) == ["module.fc", "fc"]
+
+
+class Lazy:
+    """An array of another library, as those of JAX and HDF5: it turns into NumPy's when asked."""
+
+    def __init__(self, values):
+        self.values, self.shape, self.dtype = values, values.shape, values.dtype
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype=dtype)
+
+
+@pytest.mark.filterwarnings("ignore:the matrix subclass:PendingDeprecationWarning")  # NumPy's own
+@pytest.mark.parametrize("convert", [np.asmatrix, Lazy, lambda W: W.astype(">f8"), np.ma.masked_array])
+def test_every_kind_of_array(convert, rng):
+    """Arrays of other libraries, of the other byte order and of NumPy's subclasses count by their values."""
+    W = rng.normal(size=(60, 70))
+    assert_same(details({"a": convert(W)}), details({"a": W}))
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # torch.compile's own

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.weights.checkpoints import Checkpoint, place, read_checkpoint
+from wwopt.weights.checkpoints import Checkpoint, place, read_checkpoint, read_text
 from wwopt.weights.containers import weights_in
 from wwopt.weights.elements import ITEM_SIZES
 from wwopt.weights.matrix import NamedTensor
 from wwopt.weights.memory import Identities
 from wwopt.weights.readers import InArray, InFile
-from wwopt.weights.unpickler import Record, Storage, StoredTensor, Unreadable
+from wwopt.weights.stand_ins import Record, Storage, StoredTensor, Unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ def _pt2_entries(path: Path) -> tuple[list[tuple[str, StoredTensor]], _Places]:
         folder = config.removesuffix("model_weights_config.json")
         tensors = []
         storages: dict[str, tuple[int, int]] = {}
-        for name, entry in json.loads(archive.read(config))["config"].items():
+        for name, entry in json.loads(read_text(archive, archive.getinfo(config)))["config"].items():
             if entry["use_pickle"]:
                 raise ValueError(f"the weight {name!r} is pickled")
             key, meta = str(entry["path_name"]), entry["tensor_meta"]

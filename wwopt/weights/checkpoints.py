@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wwopt.weights.elements import ITEM_SIZES
-from wwopt.weights.unpickler import CarriesCode, Storage, unpickle
+from wwopt.weights.stand_ins import CarriesCode, Storage
+from wwopt.weights.unpickler import unpickle
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Checkpoint", "place", "read_checkpoint"]
+__all__ = ["Checkpoint", "place", "read_checkpoint", "read_text"]
 
 STORAGE_DTYPES = {
     "DoubleStorage": "float64",
@@ -31,7 +32,7 @@ STORAGE_DTYPES = {
     "ComplexFloatStorage": "complex64",
 }
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-LONGEST_PICKLE = 1 << 30  # bytes of structure, without the values
+LONGEST_TEXT = 1 << 28  # bytes of structure, without the values
 
 
 @dataclass(frozen=True)
@@ -67,16 +68,24 @@ def _read_zip(path: Path) -> Checkpoint:
         root = next((name.removesuffix("data.pkl") for name in entries if name.endswith("data.pkl")), None)
         if root is None:
             raise ValueError("the archive holds no `data.pkl`")
-        if entries[f"{root}data.pkl"].file_size > LONGEST_PICKLE:
-            raise ValueError("its structure alone is over a gigabyte")
-        if archive.read(f"{root}byteorder") == b"big" if f"{root}byteorder" in entries else False:
+        order = entries.get(f"{root}byteorder")
+        if order is not None and read_text(archive, order) == b"big":
             raise ValueError("it was written on a big-endian machine; load and save it there as safetensors")
-        content = unpickle(io.BytesIO(archive.read(f"{root}data.pkl")), _storage)
+        content = unpickle(io.BytesIO(read_text(archive, entries[f"{root}data.pkl"])), _storage)
         prefix = f"{root}data/"
         storages = {
             name.removeprefix(prefix): place(file, info) for name, info in entries.items() if name.startswith(prefix)
         }
     return Checkpoint(content, storages)
+
+
+def read_text(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """Read what describes the values; compressed, a small file could ask for any amount of memory and time."""
+    if info.compress_type != zipfile.ZIP_STORED:
+        raise ValueError(f"{info.filename} is compressed")
+    if info.file_size > LONGEST_TEXT:
+        raise ValueError(f"{info.filename} alone has {info.file_size} bytes")
+    return archive.read(info)
 
 
 def place(file: io.BufferedReader, info: zipfile.ZipInfo) -> tuple[int, int]:

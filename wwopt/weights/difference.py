@@ -22,7 +22,9 @@ def subtract(weights: Weights, base: Weights) -> Weights:
         for matrix, reason in reasons
         if reason is None
     )
-    left_out = tuple((matrix.name, reason) for matrix, reason in reasons if reason is not None)
+    left_out = [(matrix.name, reason) for matrix, reason in reasons if reason is not None]
+    ours = {matrix.name for matrix in weights.matrices} | {name for name, _ in weights.skipped}
+    left_out += [(matrix.name, "only in the base model") for matrix in base.matrices if matrix.name not in ours]
     return replace(weights, matrices=differences, skipped=(*weights.skipped, *left_out))
 
 

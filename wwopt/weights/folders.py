@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ WHOLE = (
     "state_dict.pth",
 )
 MLFLOW = ("data/model.pt2", "data/model.pth", "model", "model.sentence_transformer")
+SHARD = re.compile(r"(?P<stem>.*)-(?P<number>\d+)-of-(?P<count>\d+)(?P<suffix>\.\w+)$")
 SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".pt2", ".npz")
 
 
@@ -67,11 +69,33 @@ def _tensors(folder: Path, read_file: ReadFile) -> Iterable[NamedTensor]:
     whole = next((folder / name for name in WHOLE if (folder / name).is_file()), None)
     if whole is not None:
         return read_file(whole)
+    indices = sorted(folder.glob("*.index.json"))
     files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
-    if len(files) == 1:
+    if len(indices) == 1:
+        return read_file(indices[0])
+    if len(files) == 1 and not SHARD.match(files[0].name):
         return read_file(files[0])
+    if files and all(SHARD.match(path.name) for path in files):
+        return _shards(folder, files, read_file)
+    if (folder / ".metadata").is_file() and any(folder.glob("*.distcp")):
+        raise ValueError(
+            f"{folder} is a distributed checkpoint, which is pickled. Turn it into one file: "
+            "`python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE`."
+        )
     found = ", ".join(path.name for path in files) or "none"
     raise ValueError(f"{folder} must hold one checkpoint, found {found}. Give the path of the file that you mean.")
+
+
+def _shards(folder: Path, files: list[Path], read_file: ReadFile) -> list[NamedTensor]:
+    """Join the shards of a model that came without their index; their names say how many there are."""
+    parts = [match for path in files if (match := SHARD.match(path.name))]
+    if len({(part["stem"], part["count"], part["suffix"]) for part in parts}) > 1:
+        raise ValueError(f"{folder} must hold one checkpoint, found shards of several and no index that says which.")
+    count = int(parts[0]["count"])
+    missing = set(range(1, count + 1)) - {int(part["number"]) for part in parts}
+    if missing and set(range(count)) - {int(part["number"]) for part in parts}:
+        raise ValueError(f"{folder} holds {len(files)} of {count} shards; number {min(missing)} is missing.")
+    return [tensor for path in files for tensor in read_file(path)]
 
 
 def _configuration(folder: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ __all__ = ["split"]
 
 QKV = ("q", "k", "v")
 SIDE_BY_SIDE = ("qkv_proj", "qkv", "Wqkv", "to_qkv", "W_pack", "c_attn")  # q, k, v one after the other
+KEYS_VALUES = ("kv_proj", "kv", "Wkv", "to_kv")  # of attention to another sequence
 OUTPUTS = ("o_proj", "out_proj", "proj", "dense", "c_proj")  # what reads the heads that q, k, v write
 INTERLEAVED = ("gpt_neox", "gpt_neox_japanese", "bloom", "persimmon")  # each head keeps its q, k, v together
 RECURRENT = re.compile(r"weight_(ih|hh)(_l\d+(_reverse)?)?$")
@@ -63,6 +64,8 @@ def split(  # noqa: PLR0911  (a rule a line)
         return _cut(name.removesuffix("_weight"), tensor, 0, _equal_parts(tensor.shape[0], QKV))
     if leaf in SIDE_BY_SIDE:
         return _queries_keys_values(tensor, name, others)
+    if leaf in KEYS_VALUES:
+        return _cut(name, tensor, 0, _equal_parts(tensor.shape[0], ("k", "v")))
     if leaf == "query_key_value":
         return _interleaved(tensor, name, config)
     if leaf == "gate_up_proj":
@@ -93,6 +96,8 @@ def _queries_keys_values(
     tensor: NamedTensor, name: str, others: Mapping[str, NamedTensor]
 ) -> list[tuple[str, NamedTensor]]:
     """Cut q, k, v; with grouped queries k and v are smaller, which the output projection's width tells."""
+    if tensor.shape[1] == 2 * tensor.shape[0] and name.endswith("crossattention.c_attn"):
+        return _cut(name, tensor, 1, _equal_parts(tensor.shape[1], ("k", "v")))
     axis = 1 if tensor.shape[1] == 3 * tensor.shape[0] else 0
     size, width = tensor.shape[axis], tensor.shape[1 - axis]
     parent = name.rpartition(".")[0]
@@ -132,7 +137,8 @@ def _gates(tensor: NamedTensor, name: str, others: Mapping[str, NamedTensor]) ->
 
 
 def _is_experts(tensor: NamedTensor, name: str) -> bool:
-    return len(tensor.shape) == 3 and tensor.layer_type is None and "experts" in name.split(".")
+    parts = name.lower().split(".")
+    return len(tensor.shape) == 3 and tensor.layer_type is None and any("expert" in p or "moe" in p for p in parts)
 
 
 def _experts(tensor: NamedTensor, name: str) -> list[tuple[str, NamedTensor]]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["layer_name", "to_matrices"]
 
-WRAPPERS = ("module.", "_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+WRAPPERS = ("module.", "_orig_mod.", "_forward_module.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 CONVOLUTIONS = {3: "conv1d", 4: "conv2d", 5: "conv3d"}
 EMBEDDING_WORDS = ("embed", "wte", "wpe")
 MASKS = ("mask", "attn_mask", "causal_mask", "attention_mask")
@@ -44,10 +44,11 @@ def to_matrices(tensors: Iterable[NamedTensor], config: Mapping[str, Any] | None
         Two tensors come out under the same name.
     """
     layers = _by_layer(put_together(tensors))
+    names = {tensor.name: layer for layer, tensor in layers.items()}
     matrices: list[WeightMatrix] = []
     skipped: list[tuple[str, str]] = []
     for layer, tensor in layers.items():
-        reason = _reason_to_skip(layer, tensor)
+        reason = _reason_to_skip(layer, tensor, names)
         if reason is not None:
             skipped.append((layer, reason))
         elif len(tensor.shape) > 1:
@@ -64,19 +65,25 @@ def layer_name(tensor_name: str) -> str:
     >>> layer_name("module.layer1.0.conv1.weight")
     'layer1.0.conv1'
     """
+    return _unwrapped(tensor_name).removesuffix(".weight")
+
+
+def _unwrapped(tensor_name: str) -> str:
     for wrapper in WRAPPERS:
         while tensor_name.startswith(wrapper):
             tensor_name = tensor_name.removeprefix(wrapper)
         tensor_name = tensor_name.replace("." + wrapper, ".")
-    if tensor_name.startswith(WRAPPERS):
-        return layer_name(tensor_name)
-    return tensor_name.removesuffix(".weight")
+    return _unwrapped(tensor_name) if tensor_name.startswith(WRAPPERS) else tensor_name
 
 
 def _by_layer(tensors: Iterable[NamedTensor]) -> dict[str, NamedTensor]:
+    tensors = list(tensors)
+    names = [_unwrapped(tensor.name) for tensor in tensors]
+    if len(set(names)) < len(names):  # a module that is called as a wrapper would call it
+        names = [tensor.name for tensor in tensors]
     layers: dict[str, NamedTensor] = {}
-    for tensor in tensors:
-        layer = layer_name(tensor.name)
+    for name, tensor in zip(names, tensors, strict=True):
+        layer = name.removesuffix(".weight")
         if layer in layers and len(tensor.shape) > 1:
             raise ValueError(
                 f"The tensors {layers[layer].name!r} and {tensor.name!r} both come out as the layer {layer!r}; "
@@ -86,7 +93,7 @@ def _by_layer(tensors: Iterable[NamedTensor]) -> dict[str, NamedTensor]:
     return layers
 
 
-def _reason_to_skip(layer: str, tensor: NamedTensor) -> str | None:  # noqa: PLR0911  (a chain of early returns)
+def _reason_to_skip(layer: str, tensor: NamedTensor, names: Mapping[str, str]) -> str | None:  # noqa: PLR0911  (a chain of early returns)
     leaf = layer.rpartition(".")[-1]
     if leaf in FLAT:
         return "flattened by FSDP; gather a full state dict and analyse that"
@@ -95,13 +102,15 @@ def _reason_to_skip(layer: str, tensor: NamedTensor) -> str | None:  # noqa: PLR
     if tensor.unusable is not None:
         return tensor.unusable
     if tensor.same_as is not None:
-        return f"tied to {layer_name(tensor.same_as)}, counted there"
+        return f"tied to {names.get(tensor.same_as, layer_name(tensor.same_as))}, counted there"
     if 0 in tensor.shape:
         return f"empty, shape {tuple(tensor.shape)}"
     if not is_weight_dtype(tensor.dtype):
         return f"not a weight: dtype {tensor.dtype}"
     if leaf in MASKS:
         return "a mask, not a weight"
+    if leaf.endswith("bias") and "expert" in layer and tensor.layer_type is None:
+        return "a bias for each expert, not a weight"
     if len(tensor.shape) > max(CONVOLUTIONS):
         return f"{len(tensor.shape)} dimensions; layers of up to {max(CONVOLUTIONS)} are known"
     return None
@@ -116,7 +125,7 @@ def _squeezed(tensor: NamedTensor) -> NamedTensor:
 
 def _to_matrix(name: str, tensor: NamedTensor) -> WeightMatrix:
     layer_type = tensor.layer_type or _guess_type(name, len(tensor.shape))
-    rows, columns = (1, 2) if layer_type == "bilinear" else (0, 1)
+    rows, columns = _axes(name, layer_type, len(tensor.shape))
     n, m = tensor.shape[rows], tensor.shape[columns]
     return WeightMatrix(
         name=name,
@@ -128,6 +137,13 @@ def _to_matrix(name: str, tensor: NamedTensor) -> WeightMatrix:
         scale=math.sqrt(0.5) if len(tensor.shape) == 4 else 1.0,
         transposed=n < m,
     )
+
+
+def _axes(name: str, layer_type: str, ndim: int) -> tuple[int, int]:
+    """Return the axes of the outputs and the inputs: the first two, the last two of a Flax or Keras kernel."""
+    if layer_type == "bilinear":
+        return 1, 2
+    return (ndim - 2, ndim - 1) if name.rpartition(".")[-1] == "kernel" else (0, 1)
 
 
 def _guess_type(name: str, ndim: int) -> str:

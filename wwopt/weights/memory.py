@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Identities", "describe_array", "describe_torch", "is_module", "is_tensor", "read_mapping"]
 
+LAZY = ("UninitializedParameter", "UninitializedBuffer")
+UNINITIALIZED = "not initialised yet; call the model once"
+
 
 class Identities:
     """Remembers which memory has been seen under which name, so that tied weights are counted once."""
@@ -37,34 +40,44 @@ def is_module(source: object) -> TypeGuard[torch.nn.Module]:
 
 
 def is_tensor(value: object) -> bool:
-    """Whether something is a torch tensor or an array."""
+    """Whether something is a torch tensor, an array, or what turns into one, as those of JAX and TensorFlow do."""
     torch = sys.modules.get("torch")
-    return isinstance(value, np.ndarray) or (torch is not None and isinstance(value, torch.Tensor))
+    if isinstance(value, np.ndarray) or (torch is not None and isinstance(value, torch.Tensor)):
+        return True
+    return all(hasattr(value, name) for name in ("__array__", "shape", "dtype"))
 
 
 def read_mapping(mapping: Mapping[Any, Any]) -> Iterator[NamedTensor]:
     """Describe the tensors of a state dict."""
+    torch = sys.modules.get("torch")
     identities = Identities()
     for name, value in mapping.items():
-        if isinstance(value, np.ndarray):
-            yield describe_array(str(name), value, identities)
-        elif is_tensor(value):
+        if torch is not None and isinstance(value, torch.Tensor):
             yield describe_torch(str(name), value, identities)
+        elif is_tensor(value):
+            yield describe_array(str(name), value, identities)
 
 
-def describe_array(name: str, array: np.ndarray[Any, Any], identities: Identities) -> NamedTensor:
-    """Describe a NumPy array."""
-    address, _ = array.__array_interface__["data"]
-    same_as = identities.first_name((address, array.shape, array.strides, array.dtype), name) if array.size else None
-    return NamedTensor(name, array.shape, str(array.dtype), InArray(array), same_as=same_as)
+def describe_array(name: str, array: Any, identities: Identities) -> NamedTensor:
+    """Describe an array of NumPy, or of another library, which is converted when it is read."""
+    shape = tuple(int(size) for size in array.shape)
+    dtype: str = getattr(array.dtype, "name", str(array.dtype))
+    identity: tuple[object, ...] = (id(array),)
+    if isinstance(array, np.ndarray):
+        address, _ = array.__array_interface__["data"]
+        identity = (address, shape, array.strides, dtype)
+    same_as = identities.first_name(identity, name) if 0 not in shape else None
+    return NamedTensor(name, shape, dtype, InArray(array), same_as=same_as)
 
 
 def describe_torch(
     name: str, tensor: torch.Tensor, identities: Identities, layer_type: str | None = None
 ) -> NamedTensor:
     """Describe a tensor of torch, on any device."""
-    dtype, shape = str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)
-    unusable = _why_unusable(tensor)
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if type(tensor).__name__ in LAZY:
+        return NamedTensor(name, (0, 0), dtype, InArray(np.empty((0, 0))), layer_type, unusable=UNINITIALIZED)
+    unusable, shape = _why_unusable(tensor), tuple(tensor.shape)
     same_as = None
     if unusable is None and tensor.numel():
         identity = (tensor.device, tensor.data_ptr(), shape, tensor.stride(), dtype)

@@ -64,4 +64,4 @@ def _described(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> N
             raise ValueError(f"{info.filename} promises {nbytes} bytes, its entry has {info.file_size}")
     if info.file_size > max(GIGABYTE, LARGEST_EXPANSION * info.compress_size):
         raise ValueError(f"{info.filename} would expand {info.compress_size} bytes to {info.file_size}")
-    return NamedTensor(info.filename.removesuffix(".npy"), shape, str(dtype), InNpz(path, info.filename))
+    return NamedTensor(info.filename.removesuffix(".npy"), shape, dtype.name, InNpz(path, info.filename))

@@ -25,13 +25,13 @@ Values = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class InArray:
-    """Values in memory."""
+    """Values in memory, of NumPy or of what turns into an array."""
 
-    array: Values
+    array: Any
 
     def __call__(self) -> Values:
         """Return the array itself."""
-        return self.array
+        return np.asarray(self.array)
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,10 @@ class InTorch:
             tensor = tensor.float()
         values: Values = tensor.numpy()
         return values
+
+    def __reduce__(self) -> tuple[type[InArray], tuple[Values]]:
+        """Travel as values: torch would move the user's tensor into memory that processes share."""
+        return InArray, (self(),)
 
 
 @dataclass(frozen=True)
@@ -150,6 +154,11 @@ class Stacked:
         stack = stack.reshape(-1, *stack.shape[-2:])
         return stack.swapaxes(1, 2) if self.transpose else stack
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel without the rest of a tensor in memory that this is a part of; what lies in a file stays there."""
+        read = InArray(self.read()) if _is_in_memory(self.read) else self.read
+        return Stacked, (read, self.rows, self.columns, self.transpose)
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -163,6 +172,12 @@ class Difference:
         values, base = self.read(), self.base()
         difference: Values = np.subtract(values, base, dtype=np.result_type(values, base, np.float32))
         return difference
+
+
+def _is_in_memory(read: Read) -> bool:
+    while isinstance(read, (Rows, First, Heads)):
+        read = read.read
+    return isinstance(read, (InArray, InTorch))
 
 
 def rows(read: Read, axis: int, start: int, stop: int, step: int = 1) -> Read:
