@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["COLUMNS", "Analysis", "to_details", "to_skipped"]
+__all__ = ["COLUMNS", "LEADING", "Analysis", "to_details", "to_skipped"]
 
 FORMAT = 1
 LEADING = ("layer_id", "name", "layer_type", "status", "warning", "N", "M", "Q", "rf", "num_evals")
@@ -169,8 +169,10 @@ def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Analysis:
     ends = np.cumsum(arrays["spectra/lengths"])[:-1]
     values = np.split(arrays["spectra/values"], ends) if names else []
     details, skipped = _frame("details", arrays), _frame("skipped", arrays)
+    older = {name: math.nan for name in COLUMNS if name not in details and name not in LEADING}
     pairs = _frame("pairs", arrays) if "pairs/writers" in arrays else None
-    return Analysis(details[list(COLUMNS)], dict(zip(names, values, strict=True)), skipped, header["settings"], pairs)
+    details = details.assign(**older)[list(COLUMNS)]
+    return Analysis(details, dict(zip(names, values, strict=True)), skipped, header["settings"], pairs)
 
 
 def _frame(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> pd.DataFrame:

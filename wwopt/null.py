@@ -18,6 +18,7 @@ __all__ = ["Traps", "correlation_traps", "marchenko_pastur_edge", "marchenko_pas
 Floats = NDArray[np.float64]
 Values = NDArray[np.floating[Any]]
 
+STRONG_TRAP = 0.02  # energy in stray elements above which a layer has diverged; many good layers have a weak trap
 FALSE_ALARM = 0.01  # chance that a matrix of Gaussian noise shows a trap
 GRID = 4096
 CANCELLED = 1e-6  # share of the squared mean below which a difference has lost too many digits

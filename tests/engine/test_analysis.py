@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -142,6 +143,15 @@ def test_saved_file_holds_no_pickle(analysis, tmp_path):
     analysis.save(tmp_path / "a.npz")
     with np.load(tmp_path / "a.npz", allow_pickle=False) as arrays:
         assert all(arrays[name].dtype.kind in "iufU" for name in arrays.files)
+
+
+def test_an_older_file_lacks_what_is_newer(analysis, tmp_path):
+    """A metric that a file was saved without is NaN, and the rest is there."""
+    older = replace(analysis, details=analysis.details.drop(columns="entropy"))
+    older.save(tmp_path / "older.npz")
+    details = wwopt.Analysis.load(tmp_path / "older.npz").details
+    assert details["entropy"].isna().all()
+    assert details.drop(columns="entropy").equals(older.details)
 
 
 def _truncate(path):

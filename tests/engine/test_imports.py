@@ -33,7 +33,7 @@ ROOMS = (
 )
 ENGINE = [f"wwopt.{room}" for room in ROOMS] + [
     f"wwopt.{folder}.{module.name}"
-    for folder in ("powerlaw", "weights")
+    for folder in ("plots", "powerlaw", "report", "weights")
     for module in pkgutil.iter_modules([str(ROOT / "wwopt" / folder)])
 ]
 FORBIDDEN = {

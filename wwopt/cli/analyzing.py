@@ -8,7 +8,20 @@ from typing import Annotated
 
 import typer
 
-from wwopt.cli.options import AsJson, Base, Cache, Device, Exclude, Include, MaxEvals, MinEvals, Model, Quiet, examples
+from wwopt.cli.options import (
+    AsJson,
+    Base,
+    Cache,
+    Device,
+    Estimator,
+    Exclude,
+    Include,
+    MaxEvals,
+    MinEvals,
+    Model,
+    Quiet,
+    examples,
+)
 from wwopt.cli.status import DONE, FINDING
 
 __all__ = ["commands"]
@@ -31,6 +44,7 @@ def analyze(
     base: Base = None,
     include: Include = None,
     exclude: Exclude = None,
+    estimator: Estimator = "mle",
     min_evals: MinEvals = 50,
     max_evals: MaxEvals = None,
     device: Device = "auto",
@@ -53,6 +67,7 @@ def analyze(
         base=base,
         include=include or None,
         exclude=exclude or None,
+        estimator=estimator,
         min_evals=min_evals,
         max_evals=max_evals,
         device=device,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -14,6 +14,7 @@ __all__ = [
     "Base",
     "Cache",
     "Device",
+    "Estimator",
     "Exclude",
     "Include",
     "MaxEvals",
@@ -28,7 +29,7 @@ __all__ = [
 SOURCES = "a file (.safetensors, .pt, .npz, ...), a folder, hf://ORG/NAME, models:/NAME/VERSION or runs:/ID/PATH"
 
 Model = Annotated[str, typer.Argument(help=f"Weights: {SOURCES}.", show_default=False, metavar="MODEL")]
-Models = Annotated[list[str], typer.Argument(help=f"Weights, each {SOURCES}.", show_default=False, metavar="MODEL...")]
+Models = Annotated[list[str], typer.Argument(help=f"Weights, each {SOURCES}.", show_default=False, metavar="MODEL")]
 Base = Annotated[str | None, typer.Option(help="Look at the difference to these weights instead.", show_default=False)]
 Include = Annotated[
     list[str] | None, typer.Option(help="Only layers whose name matches, such as 'layers.*.mlp.*'.", show_default=False)
@@ -37,6 +38,10 @@ Exclude = Annotated[list[str] | None, typer.Option(help="Leave out layers whose 
 MinEvals = Annotated[int, typer.Option(help="Fewest eigenvalues of a layer; smaller ones are left out.")]
 MaxEvals = Annotated[
     int | None, typer.Option(help="Most eigenvalues of a layer; larger ones are left out.", show_default=False)
+]
+Estimator = Annotated[
+    Literal["mle", "hill", "peak", "tpl"],
+    typer.Option(help="How alpha is estimated; each way has its own range of trained layers."),
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:1, ...")]
 Cache = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from wwopt.score import AlphaScore
+from wwopt.score import default_score
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
@@ -21,7 +21,7 @@ SHOWN = ("alpha", "D", "stable_rank", "rand_distance", "num_traps")
 
 def analysis_json(analysis: Analysis) -> dict[str, Any]:
     """Everything but the spectra, NaN as null."""
-    score = AlphaScore().explain(analysis)
+    score = default_score(analysis).explain(analysis)
     return {
         "score": score["score"],
         "terms": score["terms"],
@@ -45,10 +45,12 @@ def print_analysis(analysis: Analysis, *, remarks: bool = True) -> None:
     console.print(table)
     for name, reason in analysis.skipped.itertuples(index=False) if remarks else ():
         console.print(f"left out: {name}: {reason}", markup=False, highlight=False)
-    score = AlphaScore()
+    score = default_score(analysis)
     explanation = score.explain(analysis)
     terms = ", ".join(f"{name} {value:.2f}" for name, value in explanation["terms"].items())
-    console.print(f"AlphaScore {explanation['score']:.2f} of at most {score.maximum:g} (lower is better): {terms}")
+    console.print(
+        f"{score.settings()['name']} {explanation['score']:.2f} of at most {score.maximum:g} (lower is better): {terms}"
+    )
 
 
 def number(value: float | None, digits: int = 2) -> str:

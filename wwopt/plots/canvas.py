@@ -11,14 +11,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from wwopt.plots.scale import Scale
+
 __all__ = [
     "BLUE",
     "GREEN",
     "GREY",
-    "HIGHEST",
-    "LOWEST",
     "ORANGE",
-    "WELL_TRAINED",
     "band",
     "blank",
     "figure",
@@ -29,8 +28,6 @@ __all__ = [
 ]
 
 BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#7f7f7f"  # Okabe, Ito: told apart by everybody
-WELL_TRAINED = (2.0, 6.0)
-LOWEST, HIGHEST = 1.0, 12.0  # alphas that are drawn; a maximum-likelihood exponent is above 1
 LEGEND_WIDTH = 2.1  # inches of a label
 LONGEST = 26  # characters of a name that fit under an axis
 LAST_NUMBER = re.compile(r"\.(\d+\.(?!.*\.\d+\.).*)")
@@ -63,9 +60,9 @@ def open_axes(axes: Axes) -> Axes:
     return axes
 
 
-def band(span: Callable[..., Any]) -> None:
+def band(span: Callable[..., Any], scale: Scale) -> None:
     """Shade the range of well-trained layers."""
-    span(*WELL_TRAINED, color=GREEN, alpha=0.12, linewidth=0, label="well trained, 2 to 6")
+    span(scale.low, scale.high, color=GREEN, alpha=0.12, linewidth=0, label=f"well trained, {scale.words}")
 
 
 def legend(canvas: Figure, axes: Axes) -> None:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from wwopt.plots.canvas import BLUE, HIGHEST, LOWEST, ORANGE, band, figure, legend
+from wwopt.plots.canvas import BLUE, ORANGE, band, figure, legend
 from wwopt.plots.flow import UNUSABLE
+from wwopt.plots.scale import Scale, scale_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,13 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["alpha_histogram", "draw_histogram"]
 
-BINS = np.arange(LOWEST, HIGHEST + 0.5, 0.5)
-
 
 def alpha_histogram(analysis: Analysis) -> Figure:
-    """Draw how the alphas of the layers are distributed, with the band from 2 to 6 and the median.
+    """Draw how the alphas of the layers are distributed, with the band of well-trained ones and the median.
 
-    Layers above 12 are counted in the last bar; layers without an alpha are counted in a line of text.
+    Layers that lie far above the band are counted in the last bar; those without an alpha are counted in the legend.
 
     Parameters
     ----------
@@ -36,23 +33,24 @@ def alpha_histogram(analysis: Analysis) -> Figure:
     matplotlib.figure.Figure
     """
     canvas, axes = figure()
-    draw_histogram(axes, analysis.details)
-    axes.set(xlabel="alpha (12 and above in the last bar)", title="Distribution of alpha")
+    scale = scale_of(analysis)
+    draw_histogram(axes, analysis.details, scale)
+    axes.set(xlabel=f"alpha ({scale.top:g} and above in the last bar)", title="Distribution of alpha")
     legend(canvas, axes)
     return canvas
 
 
-def draw_histogram(axes: Axes, rows: pd.DataFrame, *, color: str = BLUE) -> None:
+def draw_histogram(axes: Axes, rows: pd.DataFrame, scale: Scale) -> None:
     """Draw the alphas of a table."""
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415  (an extra)
 
     alpha = rows["alpha"].dropna()
-    band(axes.axvspan)
-    axes.hist(alpha.clip(upper=HIGHEST), bins=list(BINS), color=color, edgecolor="white", linewidth=0.6)
+    band(axes.axvspan, scale)
+    axes.hist(alpha.clip(scale.bottom, scale.top), bins=list(scale.bins), color=BLUE, edgecolor="white", linewidth=0.6)
     if len(alpha):
         median = float(alpha.median())
-        axes.axvline(min(median, HIGHEST), color="black", lw=1.2, ls="--", label=f"median {median:.2f}")
-    axes.set(ylabel="layers", xlim=(LOWEST, HIGHEST))
+        axes.axvline(min(median, scale.top), color="black", lw=1.2, ls="--", label=f"median {median:.2f}")
+    axes.set(ylabel="layers", xlim=(scale.bottom, scale.top))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     for status, (marker, label) in UNUSABLE.items():
         count = int((rows["status"] == status).sum())

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wwopt.plots.canvas import BLUE, GREY, HIGHEST, LOWEST, ORANGE, band, figure, legend, name_ticks
+from wwopt.null import STRONG_TRAP
+from wwopt.plots.canvas import BLUE, GREY, ORANGE, band, figure, legend, name_ticks
+from wwopt.plots.scale import Scale, scale_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
 
 __all__ = ["UNUSABLE", "alphas", "draw_flow"]
 
-TRAPPED = 0.02  # energy in stray elements above which a layer has diverged; many good layers have a weak trap
 NAMED = 28  # layers whose names fit under the widest axis
 SEPARATE = 60  # layers whose error bars can be told apart
 UNUSABLE = {"non-finite": ("X", "not finite"), "degenerate": ("v", "degenerate"), "failed": ("D", "no fit")}
@@ -27,8 +28,8 @@ UNUSABLE = {"non-finite": ("X", "not finite"), "degenerate": ("v", "degenerate")
 def alphas(analysis: Analysis) -> Figure:
     """Draw alpha of each layer from the input to the output, the "correlation flow".
 
-    The band from 2 to 6 holds well-trained layers, the bars are standard errors. Layers with a strong correlation
-    trap are marked; layers without an alpha stand on the axis with what they are, those above 12 at the top.
+    The band holds well-trained layers, the bars are standard errors. Layers with a strong correlation trap are
+    marked; layers without an alpha stand on the axis with what they are, those that lie far above the band at the top.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ def alphas(analysis: Analysis) -> Figure:
     """
     rows = analysis.details
     canvas, axes = figure(width=float(np.clip(0.28 * len(rows) + 2, 6.4, 9.6)), height=4.8)
-    draw_flow(axes, rows)
+    draw_flow(axes, rows, scale_of(analysis))
     axes.set(xlabel="layer", title="Alpha by layer")
     most = min(NAMED, round(3.3 * canvas.get_figwidth()))
     name_ticks(
@@ -51,27 +52,27 @@ def alphas(analysis: Analysis) -> Figure:
     return canvas
 
 
-def draw_flow(axes: Axes, rows: pd.DataFrame) -> None:
+def draw_flow(axes: Axes, rows: pd.DataFrame, scale: Scale) -> None:
     """Draw the layers of a table, the first at 0, one unit apart."""
     x = np.arange(len(rows), dtype=float)
     alpha = rows["alpha"].to_numpy(dtype=float)
-    top = float(np.clip(np.nanmax(alpha, initial=0) * 1.05, 7, HIGHEST))
+    top = float(np.clip(np.nanmax(alpha, initial=0) * 1.05, scale.high + 1, scale.top))
     size = 6.0 if len(rows) <= SEPARATE else 3.0
-    band(axes.axhspan)
+    band(axes.axhspan, scale)
     shown = np.where(alpha <= top, alpha, np.nan)
     axes.plot(x, shown, color=BLUE, lw=0.8, alpha=0.35)
     if len(rows) <= SEPARATE:
         axes.errorbar(x, shown, yerr=rows["sigma"].to_numpy(dtype=float), fmt="none", ecolor=BLUE, elinewidth=1)
     axes.plot(x, shown, color=BLUE, linestyle="", marker="o", ms=size, label="alpha")
     _mark(axes, x[alpha > top], top, marker="^", color=BLUE, label=f"above {top:g}")
-    trapped = (rows["trap_energy"] > TRAPPED).to_numpy() & (alpha <= top)
+    trapped = (rows["trap_energy"] > STRONG_TRAP).to_numpy() & (alpha <= top)
     ring: dict[str, Any] = {"linestyle": "", "marker": "s", "mfc": "none", "mec": ORANGE, "ms": size + 5}
     if trapped.any():
-        axes.plot(x[trapped], alpha[trapped], label=f"stray elements hold over {TRAPPED:.0%}", **ring)
+        axes.plot(x[trapped], alpha[trapped], label=f"stray elements hold over {STRONG_TRAP:.0%}", **ring)
     for status, (marker, label) in UNUSABLE.items():
-        _mark(axes, x[(rows["status"] == status).to_numpy()], LOWEST, marker=marker, color=ORANGE, label=label)
-    axes.set(ylabel="alpha", xlim=(-0.5, max(len(rows), 1) - 0.5), ylim=(LOWEST, top))
-    axes.set_yticks([LOWEST, *range(2, int(top) + 1, 2)])
+        _mark(axes, x[(rows["status"] == status).to_numpy()], scale.bottom, marker=marker, color=ORANGE, label=label)
+    axes.set(ylabel="alpha", xlim=(-0.5, max(len(rows), 1) - 0.5), ylim=(scale.bottom, top))
+    axes.set_yticks([scale.bottom, *range(2, int(top) + 1, 2)])
     axes.spines["bottom"].set_color(GREY)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wwopt.plots.canvas import HIGHEST, LOWEST, WELL_TRAINED, blank, open_axes, short
+from wwopt.plots.canvas import blank, open_axes, short
 from wwopt.plots.distribution import draw_histogram
 from wwopt.plots.flow import draw_flow
+from wwopt.plots.scale import Scale, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +25,8 @@ MOST_MODELS = 12
 def side_by_side(analyses: Mapping[str, Analysis]) -> Figure:
     """Draw for each network the distribution of alpha and alpha by layer, on axes that can be compared.
 
-    A network of which many layers lie beyond 6 is less well trained than one of the same kind whose layers lie
-    between 2 and 6.
+    A network of which many layers lie above the band is less well trained than one of the same kind whose layers
+    lie in it.
 
     Parameters
     ----------
@@ -47,24 +48,25 @@ def side_by_side(analyses: Mapping[str, Analysis]) -> Figure:
     panels = canvas.subplots(len(analyses), 2, squeeze=False, width_ratios=(2, 3))
     known: dict[str, Any] = {}
     for (name, analysis), (left, right) in zip(analyses.items(), panels, strict=True):
-        draw_histogram(open_axes(left), analysis.details)
-        draw_flow(open_axes(right), analysis.details)
+        scale = scale_of(analysis)
+        draw_histogram(open_axes(left), analysis.details, scale)
+        draw_flow(open_axes(right), analysis.details, scale)
         left.set_title(short(name, 40), loc="left", fontweight="bold", fontsize=10)
-        right.set_title(_in_words(analysis.details), loc="left", fontsize=9)
-        right.set(ylim=(LOWEST, HIGHEST), yticks=range(2, int(HIGHEST) + 1, 2))
+        right.set_title(_in_words(analysis.details, scale), loc="left", fontsize=9)
+        right.set(ylim=(scale.bottom, scale.top), yticks=range(2, int(scale.top) + 1, 2))
         handles, labels = right.get_legend_handles_labels()
         known = dict(zip(labels, handles, strict=True)) | known
-    panels[-1][0].set_xlabel("alpha (12 and above in the last bar)")
+    panels[-1][0].set_xlabel("alpha (the last bar holds larger ones too)")
     panels[-1][1].set_xlabel("layer, from the input")
     canvas.legend(known.values(), known.keys(), loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     return canvas
 
 
-def _in_words(rows: pd.DataFrame) -> str:
+def _in_words(rows: pd.DataFrame, scale: Scale) -> str:
     alpha = rows["alpha"].dropna()
     if alpha.empty:
         return f"{len(rows)} layers, none with an alpha"
-    parts = [f"median {alpha.median():.2f}", f"{alpha.between(*WELL_TRAINED).mean():.0%} within 2 to 6"]
+    parts = [f"median {alpha.median():.2f}", f"{alpha.between(scale.low, scale.high).mean():.0%} within {scale.words}"]
     return ", ".join(
         [f"{len(rows)} layers", *parts, *([f"{missing} without alpha"] if (missing := len(rows) - len(alpha)) else [])]
     )

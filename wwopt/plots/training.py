@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wwopt.plots.canvas import GREY, WELL_TRAINED, figure, name_ticks
+from wwopt.plots.canvas import GREY, figure, name_ticks
+from wwopt.plots.scale import Scale, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,23 +17,27 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from wwopt.analysis import Analysis
+    from wwopt.powerlaw import EstimatorName
 
 __all__ = ["alphas_over_training"]
 
-RANGE = (1.0, 8.0)  # alphas that the colours span; the well-trained band lies in the middle
 LAYER_HEIGHT, MOST_LAYERS = 0.16, 45  # inches that a name needs; names that fit on the tallest page
 
 
-def alphas_over_training(history: Mapping[int, Analysis] | Mapping[int, Mapping[str, float]]) -> Figure:
+def alphas_over_training(
+    history: Mapping[int, Analysis] | Mapping[int, Mapping[str, float]], *, estimator: EstimatorName = "mle"
+) -> Figure:
     """Draw alpha of each layer at each step as a map of colours, the input at the top.
 
-    Blue is the band of well-trained layers, 2 to 6, the darker the nearer to 2; orange lies below it and yellow above.
+    Blue is the band of well-trained layers, the darker the smaller alpha; orange lies below it and yellow above.
     Where a layer had no alpha the map is hatched.
 
     Parameters
     ----------
     history : mapping of int to Analysis, or to mapping of str to float
         Step to what was measured then: an analysis, or the alpha of each layer by name.
+    estimator : {"mle", "hill", "peak", "tpl"}
+        What the alphas were estimated with, which decides where the band lies.
 
     Returns
     -------
@@ -42,18 +47,19 @@ def alphas_over_training(history: Mapping[int, Analysis] | Mapping[int, Mapping[
     layers = list(dict.fromkeys(name for alphas in by_step.values() for name in alphas))
     steps = list(by_step)
     values = np.array([[by_step[step].get(name, math.nan) for step in steps] for name in layers], dtype=float)
+    scale = scale_of(estimator)
     canvas, axes = figure(height=float(np.clip(LAYER_HEIGHT * len(layers) + 1, 3.2, 8)))
     axes.patch.set(facecolor="white", edgecolor=GREY, hatch="////", linewidth=0)
     image = axes.imshow(
         np.ma.masked_invalid(values.reshape(len(layers), len(steps))),
         aspect="auto",
-        cmap=_colours(),
-        vmin=RANGE[0],
-        vmax=RANGE[1],
+        cmap=_colours(scale),
+        vmin=scale.bottom,
+        vmax=_brightest(scale),
         interpolation="nearest",
     )
-    bar = canvas.colorbar(image, ax=axes, label="alpha (2 to 6: well trained)", extend="max")
-    bar.set_ticks([1, 2, 4, 6, 8])
+    bar = canvas.colorbar(image, ax=axes, label=f"alpha ({scale.words}: well trained)", extend="max")
+    bar.set_ticks([scale.bottom, scale.low, (scale.low + scale.high) / 2, scale.high, _brightest(scale)])
     axes.set(xlabel="step", title="Alpha over training")
     name_ticks(axes.set_xticks, [str(step) for step in steps], most=8)
     most = int(np.clip((canvas.get_figheight() - 1) / LAYER_HEIGHT, 1, MOST_LAYERS))
@@ -67,10 +73,15 @@ def _alphas(measured: Any) -> dict[str, float]:
     return dict(zip(measured.details["name"], measured.details["alpha"], strict=True))
 
 
-def _colours() -> Colormap:
+def _brightest(scale: Scale) -> float:
+    """Alpha from which on the colour no longer changes: the band lies in the middle of the colours."""
+    return scale.high + (scale.high - scale.low) / 2
+
+
+def _colours(scale: Scale) -> Colormap:
     """Orange below the band, blues in it, yellow above it: in steps at its borders, for every kind of sight."""
     from matplotlib.colors import LinearSegmentedColormap  # noqa: PLC0415  (an extra)
 
-    low, high = ((border - RANGE[0]) / (RANGE[1] - RANGE[0]) for border in WELL_TRAINED)
+    low, high = ((border - scale.bottom) / (_brightest(scale) - scale.bottom) for border in (scale.low, scale.high))
     colours = [(0, "#7a2e00"), (low, "#d55e00"), (low, "#08306b"), (high, "#c6dbef"), (high, "#fffbd0"), (1, "#e6c800")]
     return LinearSegmentedColormap.from_list("alpha", colours, N=512)

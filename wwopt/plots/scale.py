@@ -1,0 +1,56 @@
+"""What a picture of alphas shows: each estimator has its own range of trained layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wwopt.powerlaw import ESTIMATORS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wwopt.analysis import Analysis
+    from wwopt.powerlaw import EstimatorName
+
+__all__ = ["Scale", "scale_of"]
+
+BARS = 22
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The alphas that an axis spans.
+
+    Attributes
+    ----------
+    low, high : float
+        Ends of the range of well-trained layers.
+    bottom, top : float
+        Ends of the axis. Larger alphas are drawn at its top.
+    """
+
+    low: float
+    high: float
+    bottom: float
+    top: float
+
+    @property
+    def bins(self) -> NDArray[np.float64]:
+        """Borders of a histogram's bars."""
+        return np.linspace(self.bottom, self.top, BARS + 1)
+
+    @property
+    def words(self) -> str:
+        """The range, as one says it."""
+        return f"{self.low:g} to {self.high:g}"
+
+
+def scale_of(source: Analysis | EstimatorName) -> Scale:
+    """Return the scale for an analysis, or for an estimator of alpha."""
+    name: EstimatorName = source if isinstance(source, str) else source.settings.get("estimator", "mle")
+    estimator = ESTIMATORS[name]
+    bottom = 0.0 if estimator.low < 1 else 1.0
+    return Scale(max(round(estimator.low, 3), bottom), estimator.high, bottom, 2 * estimator.high)
