@@ -1,19 +1,12 @@
 """Real parts for the tests of the trackers: an analysis, an MLflow store, an MLflow server."""
 
-import importlib.util
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import wwopt
-
-_spec = importlib.util.spec_from_file_location(
-    "parts", Path(__file__).parents[2] / "benchmarks" / "trackers" / "parts.py"
-)
-parts = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(parts)
+from benchmarks.trackers import parts
 
 QUIET = {
     "WANDB_SILENT": "true",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wwopt_trackers.accelerate import AccelerateTracker, from_accelerate
 from wwopt_trackers.callback import StudyCallback
 from wwopt_trackers.local import LocalTracker
 from wwopt_trackers.mlflow import MLflowTracker
@@ -11,6 +12,7 @@ from wwopt_trackers.wandb import WandbTracker
 
 __all__ = [
     "STATES",
+    "AccelerateTracker",
     "LocalTracker",
     "MLflowTracker",
     "Selection",
@@ -18,6 +20,7 @@ __all__ = [
     "Synced",
     "Verified",
     "WandbTracker",
+    "from_accelerate",
     "select",
     "sync",
     "verify",

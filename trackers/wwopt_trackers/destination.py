@@ -59,4 +59,8 @@ def connect(about: Mapping[str, Any]) -> Destination:
         from wwopt_trackers.wandb_runs import WandbDestination  # noqa: PLC0415
 
         return WandbDestination(about)
+    if about["kind"] == "accelerate":
+        from wwopt_trackers.accelerate import AccelerateDestination  # noqa: PLC0415
+
+        return AccelerateDestination(about)
     raise ValueError(f"A journal of a {about['kind']} tracker is not delivered anywhere.")

@@ -20,15 +20,17 @@ __all__ = ["OWNER", "attend", "settle", "start"]
 OWNER, COURIER = ".owner", ".courier"  # locks beside a journal: of the process that writes it, and that delivers it
 POLL = 0.1  # seconds between two looks at the journal
 LONGEST_PAUSE = 5.0  # seconds between attempts while the backend fails
+RANKS = ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE")  # of torchrun
 IMPATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}  # MLflow's own: 4 minutes
 
 
 def start(journal: Path) -> subprocess.Popen[bytes]:
     """Start a courier for a journal; it ends after the process that owns the journal."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
+    inherited = {name: value for name, value in os.environ.items() if name not in RANKS}  # it is no rank of a training
     return subprocess.Popen(  # noqa: S603  (this interpreter, this package)
         [sys.executable, "-P", "-m", "wwopt_trackers", str(journal)],
-        env={**IMPATIENCE, **os.environ, "PYTHONPATH": path},
+        env={**IMPATIENCE, **inherited, "PYTHONPATH": path},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -65,6 +65,8 @@ class Verified:
         Numbers that the backend has too seldom or too often; the time is in milliseconds since 1970.
     unwritten : tuple of int
         Steps whose spectra were never written, since the process died or the disk was full.
+    message : str
+        Why the backend could not be read back; then nothing is known to be missing.
     """
 
     journal: Path
@@ -74,11 +76,12 @@ class Verified:
     missing: tuple[Point, ...]
     doubled: tuple[Point, ...]
     unwritten: tuple[int, ...]
+    message: str = ""
 
     @property
     def ok(self) -> bool:
-        """Whether the backend has every number once."""
-        return not self.missing and not self.doubled
+        """Whether the backend is known to have every number once."""
+        return not self.missing and not self.doubled and not self.message
 
 
 def sync(path: str | os.PathLike[str] = "wwopt-journal") -> list[Synced]:
@@ -147,6 +150,7 @@ def _verify(path: Path) -> list[Verified]:
         if journal.about["kind"] == "local":
             return []
         destination = connect(journal.about)
+        destination.check()
         return [_compare(journal, ledger, destination, run) for run in journal.runs()]
     finally:
         journal.close()
@@ -159,7 +163,10 @@ def _compare(journal: Journal, ledger: Ledger, destination: Destination, run: Ru
     delivery = ledger.delivery(run.id)
     remote = (delivery and delivery.remote) or ""
     names = sorted({key for key, *_ in logged})
-    found = _count(destination.points(remote, names) if remote else ())
+    try:
+        found, message = _count(destination.points(remote, names) if remote else ()), ""
+    except NotImplementedError as error:
+        found, message = logged, str(error)
     doubled = Counter({point: found[point] - times for point, times in logged.items() if found[point] > times})
     return Verified(
         journal=journal.path,
@@ -169,6 +176,7 @@ def _compare(journal: Journal, ledger: Ledger, destination: Destination, run: Ru
         missing=tuple((logged - found).elements()),
         doubled=tuple(doubled.elements()),
         unwritten=tuple(journal.missing_artifacts(run.id)),
+        message=message,
     )
 
 

@@ -88,6 +88,7 @@ def verified_json(found: Sequence[Verified]) -> list[dict[str, Any]]:
             "missing": [_plain(point) for point in each.missing],
             "doubled": [_plain(point) for point in each.doubled],
             "unwritten": list(each.unwritten),
+            "message": each.message,
         }
         for each in found
     ]
@@ -100,7 +101,7 @@ def print_verified(found: Sequence[Verified], *, remarks: bool) -> None:
         if remarks or not each.ok:
             lacks = f"{len(each.missing)} missing, {len(each.doubled)} doubled"
             spectra = f", no spectra of {len(each.unwritten)} steps" if each.unwritten else ""
-            line = f"{each.run}: {each.points} points, {lacks}{spectra}"
+            line = f"{each.run}: {each.points} points, {each.message or lacks}{spectra}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
         for kind in ("missing", "doubled"):
             points = getattr(each, kind)

@@ -1,0 +1,1 @@
+"""What tracking costs, and what outages do to it: ``python -m benchmarks.trackers``."""

@@ -1,0 +1,21 @@
+"""`make drill` in its short form: outages and a death, and every point arrives once."""
+
+import time
+
+from benchmarks.trackers.drill import drill
+from benchmarks.trackers.parts import Server
+
+
+def test_the_server_and_the_training_are_killed(migrated, tmp_path):
+    """Nothing is lost and nothing doubled, as the processes' own words, the journals and MLflow agree."""
+    (tmp_path / "mlflow.db").write_bytes(migrated)
+    with Server(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts") as server:
+
+        def outage():
+            server.kill()
+            time.sleep(0.5)
+            server.start()
+
+        found = drill(server.uri, steps=40, layers=5, outages=[outage])
+    assert found["points"] > 40 * 30
+    assert (found["lost"], found["doubled"]) == (0, 0)
