@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -113,18 +113,30 @@ def find_device(device: str) -> str:
 def _elsewhere(
     work: Callable[[Task], Result], tasks: Sequence[Task], executor: Executor, describe: Callable[[Task], str]
 ) -> Iterator[Result]:
-    futures = [executor.submit(work, task) for task in tasks]
+    futures: list[Future[Result]] = []
     try:
+        for task in tasks:
+            with _naming(task, describe):
+                futures.append(executor.submit(work, task))
         for future, task in zip(futures, tasks, strict=True):
-            try:
-                yield future.result()
-            except (OSError, ValueError, ImportError):
-                raise  # of the source, not of the worker
-            except Exception as error:
-                raise RuntimeError(f"The worker that had {describe(task)} failed: {error!r}") from error
+            with _naming(task, describe):
+                result = future.result()
+            yield result
     finally:
         for future in futures:
             future.cancel()
+
+
+@contextmanager
+def _naming(task: Task, describe: Callable[[Task], str]) -> Iterator[None]:
+    """Name the task in whatever its worker raises."""
+    try:
+        yield
+    except (OSError, ValueError, ImportError) as error:  # of the source, not of the worker
+        error.add_note(f"This was on a worker that had {describe(task)}.")
+        raise
+    except Exception as error:
+        raise RuntimeError(f"The worker that had {describe(task)} failed: {error!r}") from error
 
 
 def _alone(work: Callable[[Task], Result], task: Task) -> Result:

@@ -47,6 +47,17 @@ def heavy_tailed():
 
 
 @pytest.fixture(scope="session")
+def large_layer(tmp_path_factory) -> Path:
+    """A file with a layer called "large" that takes many seconds; it is empty on the disk."""
+    path = tmp_path_factory.mktemp("large") / "large.safetensors"
+    header = b'{"large.weight":{"dtype":"F32","shape":[6000,6000],"data_offsets":[0,144000000]}}'
+    with path.open("wb") as file:
+        file.write(len(header).to_bytes(8, "little") + header)
+        file.truncate(8 + len(header) + 144_000_000)
+    return path
+
+
+@pytest.fixture(scope="session")
 def weightwatcher():
     """The oracle: ``weightwatcher(model, **options)``, its table with the full names as the index."""
 

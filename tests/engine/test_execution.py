@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import pickle
+import signal
 import threading
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -80,6 +81,17 @@ def test_dead_worker_names_its_layers(tmp_path):
             wwopt.analyze(weights, executor=pool)
 
 
+@pytest.mark.parametrize("delay", [0.0, 0.3])
+def test_killed_worker_names_its_layers(large_layer, delay):
+    """So does one that the system kills before or in the middle of its work."""
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+        strike = threading.Timer(delay, os.kill, (pool.submit(os.getpid).result(), signal.SIGKILL))
+        strike.start()
+        with pytest.raises(RuntimeError, match=r"the layers large failed: BrokenProcessPool"):
+            wwopt.analyze(large_layer, executor=pool)
+        strike.join()
+
+
 def test_fault_of_the_source_is_itself(processes, tmp_path):
     """A file that vanishes while others work is FileNotFoundError, wherever it is read."""
     from wwopt.weights import open_weights
@@ -87,8 +99,9 @@ def test_fault_of_the_source_is_itself(processes, tmp_path):
     save_file({"a.weight": torch.ones(60, 60)}, tmp_path / "model.safetensors")
     matrices = open_weights(tmp_path / "model.safetensors").matrices
     (tmp_path / "model.safetensors").unlink()
-    with pytest.raises(FileNotFoundError, match="model"):
-        list(run(_read, matrices, costs=[1.0], executor=processes))
+    with pytest.raises(FileNotFoundError, match="model") as caught:
+        list(run(_read, matrices, costs=[1.0], executor=processes, describe=lambda matrix: matrix.name))
+    assert caught.value.__notes__ == ["This was on a worker that had a."]
 
 
 def _read(matrix):
