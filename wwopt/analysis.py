@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from wwopt.metrics import METRICS
+from wwopt.noise import looks_like_noise
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,7 +32,7 @@ LEADING = ("layer_id", "name", "layer_type", "status", "warning", "N", "M", "Q",
 TEXT = ("name", "layer_type", "status", "warning")
 WORDS = ("reason", "writers", "readers")
 COUNTS = ("layer_id", "N", "M", "rf", "num_evals")
-COLUMNS = (*LEADING, *METRICS, "num_traps", "trap_energy")
+COLUMNS = (*LEADING, *METRICS)
 SUMMARY = ("log_norm", "alpha", "alpha_weighted", "log_alpha_norm", "log_spectral_norm", "stable_rank", "mp_softrank")
 
 
@@ -80,8 +81,9 @@ class Analysis:
     def summary(self) -> dict[str, float]:
         """Means over the layers that have a number, and shares of all layers.
 
-        The means keep WeightWatcher's names. ``share_over_6``, ``share_under_2``, ``share_trapped`` and
-        ``share_unusable`` are shares in [0, 1] of the analysed layers; ``layers`` counts them.
+        The means keep WeightWatcher's names. ``share_over_6``, ``share_under_2``, ``share_trapped``, ``share_noise``
+        and ``share_unusable`` are shares in [0, 1] of the analysed layers; ``layers`` counts them. ``p_noise`` is the
+        chance that noise of these shapes has any layer as far from noise as the farthest here (Bonferroni's bound).
         """
         rows = self.details
         means = {name: _mean(rows[name]) for name in (*SUMMARY, "trap_energy")}
@@ -89,11 +91,17 @@ class Analysis:
             "share_over_6": rows["alpha"] > 6,
             "share_under_2": rows["alpha"] < 2,
             "share_trapped": rows["num_traps"] > 0,
+            "share_noise": looks_like_noise(rows["p_noise"], rows["p_spike"]).where(rows["p_noise"].notna()),
             "share_unusable": rows["status"] != "success",
         }
-        return (
-            means | {name: _mean(flags.astype(float)) for name, flags in shares.items()} | {"layers": float(len(rows))}
-        )
+        judged = rows[["p_noise", "p_spike"]].to_numpy(dtype=np.float64)
+        judged = judged[~np.isnan(judged)]
+        return {
+            **means,
+            **{name: _mean(flags.astype(float)) for name, flags in shares.items()},
+            "p_noise": min(1.0, len(judged) * float(judged.min())) if len(judged) else math.nan,
+            "layers": float(len(rows)),
+        }
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything into one file, without pickles; a file that is there is replaced at once or not at all."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cache"]
 
-NUMERICS = 1  # changes whenever the same weights would give another number
+NUMERICS = 2  # changes whenever the same weights would give another number
 CHOICES = (
     "include",
     "exclude",
@@ -53,6 +53,8 @@ class Cache:
     def key(self, matrix: WeightMatrix, stack: NDArray[Any], settings: Settings) -> str:
         """Hash the weights, their type and shape and the settings that change numbers."""
         relevant = {name: value for name, value in settings.to_dict().items() if name not in CHOICES}
+        if settings.confidence is None:
+            del relevant["seed"]  # nothing is drawn
         facts = [NUMERICS, relevant, matrix.k, matrix.N, matrix.M, matrix.scale, matrix.rank, str(stack.dtype)]
         digest = hashlib.sha256(json.dumps(facts).encode())
         for W in stack:

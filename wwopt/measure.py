@@ -9,26 +9,28 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wwopt.metrics import METRICS, Layers
-from wwopt.null import Traps, correlation_traps
-from wwopt.powerlaw import ESTIMATORS, fit_powerlaws
+from wwopt.elements import moments_of, pool
+from wwopt.metrics import METRICS, Layers, Weights
+from wwopt.noise import looks_like_noise
+from wwopt.powerlaw import ESTIMATORS, bootstrap_intervals, fit_powerlaws
 from wwopt.spectra import eigenvalues, zero_limit
+from wwopt.traps import correlation_traps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from wwopt.cache import Cache
-    from wwopt.powerlaw import EstimatorName
+    from wwopt.powerlaw import EstimatorName, PowerLawFit
     from wwopt.settings import Settings
     from wwopt.weights import WeightMatrix
 
-__all__ = ["COMPARED_WITH_NOISE", "Measured", "measure", "statuses", "warning_of"]
+__all__ = ["Measured", "intervals_of", "measure", "statuses", "warning_of"]
 
 Floats = NDArray[np.float64]
 
 SINGLE = 1e-5  # share of the largest eigenvalue below which single precision keeps less than two digits
 MOST_BELOW = 0.05  # share of eigenvalues that may lie there; a spectrum that is wider is computed in double
-COMPARED_WITH_NOISE = ("rand_distance",)
+NOISE = "noise"  # the warning of a layer that cannot be told from it
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class _Decomposed:
 
     evals: Floats
     zero_tol: float
-    traps: Traps | None
+    weights: Weights | None
 
 
 def _decompose(matrix: WeightMatrix, stack: NDArray[Any], settings: Settings, device: str) -> _Decomposed:
@@ -92,9 +94,14 @@ def _decompose(matrix: WeightMatrix, stack: NDArray[Any], settings: Settings, de
     with np.errstate(over="ignore"):
         pooled = np.sort(evals * matrix.scale**2, axis=None)
     finite = bool(np.isfinite(pooled[-1]))
-    traps = correlation_traps(stack) if settings.randomize and finite and matrix.rank is None else None
+    weights = _weights(stack) if settings.randomize and finite and matrix.rank is None else None
     relative = zero_limit(float(pooled[-1]), matrix.N, precision=precision)
-    return _Decomposed(pooled, relative if settings.zero_tol is None else float(settings.zero_tol), traps)
+    return _Decomposed(pooled, relative if settings.zero_tol is None else float(settings.zero_tol), weights)
+
+
+def _weights(stack: NDArray[Any]) -> Weights:
+    moments = moments_of(stack)
+    return Weights(pool(moments), correlation_traps(stack, moments))
 
 
 def _measure(batch: Sequence[WeightMatrix], decomposed: Sequence[_Decomposed], settings: Settings) -> list[Measured]:
@@ -105,8 +112,10 @@ def _measure(batch: Sequence[WeightMatrix], decomposed: Sequence[_Decomposed], s
     tolerances = np.array([layer.zero_tol for layer in decomposed])
     tails = [row[row > tol] for row, tol in zip(evals, tolerances, strict=True)]
     fits = fit_powerlaws(tails, estimator=settings.estimator)
-    layers = Layers(evals, k, N, M, tolerances, fits, settings.estimator)
-    columns = _metrics(layers, settings) | _traps([layer.traps for layer in decomposed])
+    intervals = intervals_of(tails, fits, settings.estimator, settings.confidence, settings.seed)
+    weights = [layer.weights for layer in decomposed]
+    layers = Layers(evals, k, N, M, tolerances, fits, settings.estimator, intervals, weights)
+    columns = _metrics(layers, settings)
     return [
         Measured(_row(index, status, layers, columns), row)
         for index, (status, row) in enumerate(zip(statuses(layers), evals, strict=True))
@@ -115,23 +124,31 @@ def _measure(batch: Sequence[WeightMatrix], decomposed: Sequence[_Decomposed], s
 
 def _metrics(layers: Layers, settings: Settings) -> dict[str, Floats]:
     """Compute every metric; layers that are unusable come out as infinities and NaN, which nobody sees."""
-    names = [name for name in METRICS if settings.randomize or name not in COMPARED_WITH_NOISE]
     with np.errstate(all="ignore"):
-        return {name: METRICS[name].compute(layers) for name in names}
-
-
-def _traps(traps: Sequence[Traps | None]) -> dict[str, list[float]]:
-    return {
-        "num_traps": [found.num_traps if found else math.nan for found in traps],
-        "trap_energy": [found.energy if found else math.nan for found in traps],
-    }
+        return {
+            name: metric.compute(layers)
+            for name, metric in METRICS.items()
+            if settings.randomize or not metric.randomized
+        }
 
 
 def _row(index: int, status: str, layers: Layers, columns: dict[str, Any]) -> dict[str, Any]:
     usable = status != "non-finite" and layers.evals[index, -1] > 0
     numbers = {name: float(column[index]) for name, column in columns.items()} if usable else {}
-    warning = warning_of(numbers.get("alpha", math.nan), layers.estimator)
-    return {"status": status, "warning": warning, **numbers}
+    return {"status": status, "warning": warning_of(status, numbers, layers.estimator), **numbers}
+
+
+def intervals_of(
+    tails: Sequence[Floats],
+    fits: Sequence[PowerLawFit | None],
+    estimator: EstimatorName,
+    confidence: float | None,
+    seed: int,
+) -> Floats | None:
+    """Intervals of the alphas, where they were asked for."""
+    if confidence is None:
+        return None
+    return bootstrap_intervals(tails, fits, estimator=estimator, confidence=confidence, seed=seed)
 
 
 def statuses(layers: Layers) -> list[str]:
@@ -144,6 +161,9 @@ def statuses(layers: Layers) -> list[str]:
     ]
 
 
-def warning_of(alpha: float, estimator: EstimatorName) -> str:
-    """Give WeightWatcher's words for an exponent outside of the estimator's range."""
-    return ESTIMATORS[estimator].reading(alpha)
+def warning_of(status: str, numbers: Mapping[str, Any], estimator: EstimatorName) -> str:
+    """Call a layer noise that cannot be told from it; else WeightWatcher's words for an alpha out of its range."""
+    p_values = (float(numbers.get(name, math.nan)) for name in ("p_noise", "p_spike"))
+    if status == "success" and looks_like_noise(*p_values):
+        return NOISE
+    return ESTIMATORS[estimator].reading(float(numbers.get("alpha", math.nan)))

@@ -41,10 +41,12 @@ def analyze(
     zero_tol: float | None = None,
     base: object | None = None,
     alignment: bool = False,
+    confidence: float | None = None,
     precision: Precision = "double",
     device: str = "auto",
     executor: Executor | None = None,
     cache: str | os.PathLike[str] | None = None,
+    seed: int = 0,
     progress: bool | None = None,
 ) -> Analysis:
     """Compute the spectrum of every layer of a network, its power law and what follows from them.
@@ -73,6 +75,9 @@ def analyze(
         graph where it can be traced, else by order and shape.
     base : as source, optional
         Analyse the difference ``W - W_base`` to this model, layers by the same name.
+    confidence : float, optional
+        Also give an interval for each alpha, such as .95, by fitting spectra that are drawn anew: columns ``alpha_low``
+        and ``alpha_high``. Takes as long as some 200 fits.
     precision : {"double", "single"}
         Arithmetic of the spectra. "single" takes half the time and changes alpha by about 1e-4 of its value.
     device : str
@@ -82,6 +87,8 @@ def analyze(
         Workers that share the layers: processes here, or a cluster's. They read files by themselves.
     cache : path, optional
         A folder that keeps results by the content of the weights, for any number of processes.
+    seed : int
+        Of what is drawn for the intervals.
     progress : bool, optional
         Show a progress bar. None: on a terminal, when the work takes over a second.
 
@@ -119,6 +126,8 @@ def analyze(
         base=None if base is None else _label(base),
         precision=precision,
         alignment=alignment,
+        confidence=confidence,
+        seed=seed,
     )
     weights = open_weights(source)
     if base is not None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wwopt.analysis import to_details
-from wwopt.measure import COMPARED_WITH_NOISE, statuses, warning_of
+from wwopt.measure import intervals_of, statuses, warning_of
 from wwopt.metrics import METRICS, Layers
 from wwopt.powerlaw import fit_powerlaws
 from wwopt.spectra import zero_limit
@@ -28,7 +28,7 @@ __all__ = ["refit"]
 def refit(analysis: Analysis) -> Analysis:
     """Compute everything again that follows from an analysis's spectra.
 
-    Correlation traps and pairs of layers are kept, since they need the weights.
+    What needs the weights is kept: correlation traps, p-values and pairs of layers.
 
     Parameters
     ----------
@@ -56,14 +56,19 @@ def refit(analysis: Analysis) -> Analysis:
 
 def _fitted(row: Mapping[Any, Any], evals: NDArray[np.float64], settings: Mapping[str, Any]) -> dict[str, Any]:
     if not (np.isfinite(evals[-1]) and evals[-1] > 0):
-        return {"warning": "", **dict.fromkeys(METRICS, math.nan)}
+        return {"warning": "", **{name: math.nan for name, metric in METRICS.items() if not metric.needs_weights}}
+    kept = {name: row.get(name, math.nan) for name, metric in METRICS.items() if metric.needs_weights}
     tolerance = settings.get("zero_tol")
     if tolerance is None:
         tolerance = zero_limit(float(evals[-1]), row["N"], precision=settings.get("precision", "double"))
     estimator: EstimatorName = settings.get("estimator", "mle")
-    fits = fit_powerlaws([evals[evals > tolerance]], estimator=estimator)
-    layers = Layers(evals[None], row["rf"], row["N"], row["M"], np.array([tolerance]), fits, estimator)
-    names = [name for name in METRICS if settings.get("randomize", True) or name not in COMPARED_WITH_NOISE]
+    tails = [evals[evals > tolerance]]
+    fits = fit_powerlaws(tails, estimator=estimator)
+    intervals = intervals_of(tails, fits, estimator, settings.get("confidence"), settings.get("seed", 0))
+    layers = Layers(evals[None], row["rf"], row["N"], row["M"], np.array([tolerance]), fits, estimator, intervals)
+    randomized = settings.get("randomize", True)
+    names = [name for name, metric in METRICS.items() if name not in kept and (randomized or not metric.randomized)]
     with np.errstate(all="ignore"):
         numbers = {name: float(METRICS[name].compute(layers)[0]) for name in names}
-    return {"status": statuses(layers)[0], "warning": warning_of(numbers["alpha"], estimator), **numbers}
+    status = statuses(layers)[0]
+    return {"status": status, "warning": warning_of(status, numbers | kept, estimator), **numbers, **kept}

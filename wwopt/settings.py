@@ -37,6 +37,8 @@ class Settings:
     base: str | None = None
     precision: Precision = "double"
     alignment: bool = False
+    confidence: float | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
         for field in ("include", "exclude"):
@@ -47,6 +49,12 @@ class Settings:
             raise ValueError(f"`max_evals` must be at least `min_evals` ({self.min_evals}), got {self.max_evals}.")
         if self.zero_tol is not None and not (isinstance(self.zero_tol, (int, float)) and self.zero_tol >= 0):
             raise ValueError(f"`zero_tol` must be 0 or more, got {self.zero_tol}.")
+        if self.confidence is not None and not 0 < self.confidence < 1:
+            raise ValueError(
+                f"`confidence` must be between 0 and 1, or None for no intervals, got {self.confidence!r}."
+            )
+        if not (isinstance(self.seed, int) and self.seed >= 0):
+            raise ValueError(f"`seed` must be an integer, 0 or more, got {self.seed!r}.")
         for field, names in (("estimator", EstimatorName), ("precision", Precision)):
             if getattr(self, field) not in get_args(names):
                 raise ValueError(

@@ -10,7 +10,7 @@ from hypothesis import given
 import wwopt
 from wwopt.metrics import METRICS
 
-SCALE_FREE = [name for name, metric in METRICS.items() if metric.unit in ("1", "count")] + ["num_traps", "trap_energy"]
+SCALE_FREE = [name for name, metric in METRICS.items() if metric.unit in ("1", "count")]
 
 
 def draw(seed, n, m, tail, repeated):
@@ -93,8 +93,10 @@ def test_without_randomisation_the_rest_is_the_same(rng):
     """`randomize=False` leaves out what compares with noise, and changes nothing else."""
     W = rng.normal(size=(80, 60))
     with_, without = row(W), row(W, randomize=False)
-    compared = ["num_traps", "trap_energy", "rand_distance"]
+    compared = [name for name, metric in METRICS.items() if metric.randomized]
+    assert {"num_traps", "trap_energy", "rand_distance", "p_noise", "p_spike"} == set(compared)
     assert without[compared].isna().all()
     assert with_[compared].notna().all()
-    assert with_.drop(compared).equals(without.drop(compared))
+    assert with_["warning"] == "noise" != without["warning"]
+    assert with_.drop([*compared, "warning"]).equals(without.drop([*compared, "warning"]))
     assert without["alpha"] == pytest.approx(with_["alpha"])

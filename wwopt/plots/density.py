@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wwopt.metrics import WEAK
+from wwopt.metrics.ranks import WEAK
 from wwopt.null import marchenko_pastur_edge
 from wwopt.plots.canvas import BLUE, GREY, ORANGE, figure, short
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wwopt.null import STRONG_TRAP
 from wwopt.plots.canvas import BLUE, GREY, ORANGE, band, figure, legend, name_ticks
 from wwopt.plots.scale import Scale, scale_of
+from wwopt.traps import STRONG_TRAP
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from wwopt import __version__
 from wwopt.analysis import LEADING, Analysis
 from wwopt.metrics import METRICS
-from wwopt.null import STRONG_TRAP
 from wwopt.plots.scale import scale_of
 from wwopt.report.charts import HEIGHT, flow, histogram, spectra
 from wwopt.report.verdict import judge
 from wwopt.score import default_score
+from wwopt.traps import STRONG_TRAP
 
 if TYPE_CHECKING:
     from jinja2 import Environment

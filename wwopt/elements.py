@@ -1,0 +1,134 @@
+"""What is to be known of a layer's elements, whatever their order: their moments and extremes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["Moments", "blocks", "moments_of", "pool"]
+
+Values = NDArray[np.floating[Any]]
+
+BLOCK = 1 << 15  # elements at a time: three arrays of them stay in a core's cache
+SMALLEST = -1000  # exponent of a unit: the inverse of a smaller one is infinite
+CANCELLED = 1e-4  # share of the squared mean below which a difference has lost too many digits
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over elements ``x``, in a unit that keeps powers in range.
+
+    Attributes
+    ----------
+    size : int
+        Number of elements.
+    unit : float
+        A power of two; ``x`` are the elements divided by it.
+    sums : tuple of four float
+        Sums of ``x``, of its square, cube and fourth power.
+    centred : tuple of three float
+        Means of the square, the cube and the fourth power of ``x - mean``.
+    low, high : float
+        Least and greatest ``x``.
+    """
+
+    size: int
+    unit: float
+    sums: tuple[float, float, float, float]
+    centred: tuple[float, float, float]
+    low: float
+    high: float
+
+    @property
+    def mean(self) -> float:
+        """Mean of ``x``."""
+        return self.sums[0] / self.size
+
+    @property
+    def std(self) -> float:
+        """Standard deviation of ``x``."""
+        return math.sqrt(self.centred[0])
+
+    @property
+    def kurtosis(self) -> float:
+        """Fourth moment over the squared variance: 3 for a Gaussian; NaN where nothing varies."""
+        return self.centred[2] / self.centred[0] ** 2 if self.centred[0] > 0 else math.nan
+
+
+def moments_of(stack: Values) -> list[Moments]:
+    """Pass over each matrix of a stack once, block by block.
+
+    Parameters
+    ----------
+    stack : array, shape (k, N, M)
+        Finite values.
+
+    Examples
+    --------
+    >>> moments = moments_of(np.array([[[1.0, 2.0], [3.0, 6.0]]]))[0]
+    >>> moments.mean * moments.unit, moments.high * moments.unit
+    (3.0, 6.0)
+    """
+    low, high = [float(W.min()) for W in stack], [float(W.max()) for W in stack]
+    largest = max(*map(abs, low), *map(abs, high))
+    unit = math.ldexp(1.0, max(math.frexp(largest)[1], SMALLEST)) if largest > 0 else 1.0
+    return [_moments(W, unit, least / unit, most / unit) for W, least, most in zip(stack, low, high, strict=True)]
+
+
+def pool(moments: Sequence[Moments]) -> Moments:
+    """Moments of all matrices of a stack together."""
+    size = sum(each.size for each in moments)
+    sums = tuple(math.fsum(each.sums[power] for each in moments) for power in range(4))
+    mean = sums[0] / size
+    second = third = fourth = 0.0
+    for each in moments:
+        off, share = each.mean - mean, each.size / size
+        m2, m3, m4 = each.centred
+        second += share * (m2 + off**2)
+        third += share * (m3 + 3 * off * m2 + off**3)
+        fourth += share * (m4 + 4 * off * m3 + 6 * off**2 * m2 + off**4)
+    low, high = min(each.low for each in moments), max(each.high for each in moments)
+    return Moments(size, moments[0].unit, sums, (second, third, fourth), low, high)  # type: ignore[arg-type]
+
+
+def blocks(W: Values, unit: float) -> Iterator[NDArray[np.float64]]:
+    """Elements in double precision, in the order in which they lie in memory."""
+    rows = W.T if W.strides[0] < W.strides[1] else W
+    step = max(1, BLOCK // rows.shape[1])
+    for start in range(0, len(rows), step):
+        yield np.multiply(rows[start : start + step], 1 / unit, dtype=np.float64).ravel()
+
+
+def _moments(W: Values, unit: float, low: float, high: float) -> Moments:
+    first = second = third = fourth = 0.0
+    for x in blocks(W, unit):
+        square = x * x
+        first += float(x.sum())
+        second += float(x @ x)
+        third += float(square @ x)
+        fourth += float(square @ square)
+    sums, size = (first, second, third, fourth), W.size
+    mean, m2, m3, m4 = first / size, second / size, third / size, fourth / size
+    variance = m2 - mean**2
+    centred = variance, m3 - 3 * mean * m2 + 2 * mean**3, m4 - 4 * mean * m3 + 6 * mean**2 * m2 - 3 * mean**4
+    if variance < CANCELLED * mean**2:
+        centred = _about(W, unit, mean)
+    return Moments(size, unit, sums, centred, low, high)
+
+
+def _about(W: Values, unit: float, mean: float) -> tuple[float, float, float]:
+    second = third = fourth = 0.0
+    for x in blocks(W, unit):
+        off = x - mean
+        square = off * off
+        second += float(square.sum())
+        third += float(square @ off)
+        fourth += float(square @ square)
+    return second / W.size, third / W.size, fourth / W.size

@@ -1,0 +1,95 @@
+"""`Layers`: what every metric is computed from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from wwopt.elements import Moments
+    from wwopt.powerlaw import EstimatorName, PowerLawFit
+    from wwopt.traps import Traps
+
+__all__ = ["Floats", "Layers", "Weights", "total"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What is kept of a layer's weights when they are let go: nothing that a shuffle of the elements would change.
+
+    Attributes
+    ----------
+    elements : Moments
+        Of all elements.
+    traps : Traps
+        Eigenvalues that a shuffle would keep.
+    """
+
+    elements: Moments
+    traps: Traps
+
+
+@dataclass(frozen=True)
+class Layers:
+    """The spectra of layers of equal shape, with their fits.
+
+    Attributes
+    ----------
+    evals : array, shape (layers, n)
+        Eigenvalues of W'W of each layer's k matrices, pooled, ascending.
+    k, N, M : int
+        Number of matrices, and their longer and shorter side.
+    zero_tol : array, shape (layers,)
+        Eigenvalues up to this one count as zero.
+    fits : sequence of PowerLawFit or None
+        The power law of each tail; None where none could be fitted.
+    estimator : {"mle", "hill", "peak", "tpl"}
+        What fitted them.
+    intervals : array, shape (layers, 2), optional
+        Ends of an interval for each alpha, where they were asked for.
+    weights : sequence of Weights or None
+        Of each layer; None where they were not looked at. Empty where no layer's were.
+    """
+
+    evals: Floats
+    k: int
+    N: int
+    M: int
+    zero_tol: Floats
+    fits: Sequence[PowerLawFit | None]
+    estimator: EstimatorName = "mle"
+    intervals: Floats | None = None
+    weights: Sequence[Weights | None] = field(default=())
+
+    def fitted(self, name: str) -> Floats:
+        """One number of each fit, NaN where there is none."""
+        return np.array([getattr(fit, name) if fit else math.nan for fit in self.fits], dtype=np.float64)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all eigenvalues are there; a product of thin factors has only as many as its rank."""
+        return bool(self.evals.shape[1] == self.k * self.M)
+
+    @cached_property
+    def above_zero(self) -> NDArray[np.bool_]:
+        """Which eigenvalues are not zero."""
+        return self.evals > self.zero_tol[:, None]
+
+    @cached_property
+    def shares(self) -> Floats:
+        """Eigenvalues over their sum."""
+        return self.evals / total(self.evals)[:, None]
+
+
+def total(values: NDArray[np.generic]) -> Floats:
+    """Sum over the eigenvalues of each layer; of flags, their number."""
+    sums: Floats = values.sum(axis=1, dtype=np.float64)
+    return sums

@@ -1,0 +1,84 @@
+"""Intervals for alpha: the spectrum drawn anew many times, and fitted anew with its xmin."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from wwopt.powerlaw.estimators import fit_powerlaws
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wwopt.powerlaw.estimators import EstimatorName
+    from wwopt.powerlaw.fit import Floats, PowerLawFit
+
+__all__ = ["bootstrap_intervals"]
+
+FEWEST = 200  # repeats
+BEYOND = 10  # repeats that lie outside of the interval, so that its ends do not hang on one
+
+
+def bootstrap_intervals(
+    spectra: Sequence[Floats],
+    fits: Sequence[PowerLawFit | None],
+    *,
+    estimator: EstimatorName = "mle",
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> Floats:
+    """Interval for each alpha, by Efron's bias-corrected bootstrap.
+
+    Parameters
+    ----------
+    spectra : sequence of array
+        Positive values, ascending.
+    fits : sequence of PowerLawFit or None
+        Theirs, by the same estimator.
+    estimator : {"mle", "hill", "peak", "tpl"}
+        As in `fit_powerlaw`.
+    confidence : float
+        Share of intervals that are to hold the exponent, in (0, 1).
+    seed : int
+        With the length of a spectrum it determines what is drawn, so that neither scale nor company matters.
+
+    Returns
+    -------
+    array, shape (spectra, 2)
+        Ends, which hold alpha between them; NaN where there is no fit.
+
+    Notes
+    -----
+    Eigenvalues are drawn as if they were independent. They repel each other, so that the interval is rather too wide.
+
+    References
+    ----------
+    Efron (1987), Better bootstrap confidence intervals, J. American Statistical Association 82(397).
+
+    Examples
+    --------
+    >>> evals = np.sort((1 - np.random.default_rng(0).uniform(size=500)) ** -0.5)
+    >>> low, high = bootstrap_intervals([evals], fit_powerlaws([evals]))[0]
+    >>> bool(low < 3 < high)
+    True
+    """
+    repeats = max(FEWEST, math.ceil(BEYOND / (1 - confidence)))
+    intervals = np.full((len(spectra), 2), np.nan)
+    for index, (evals, fit) in enumerate(zip(spectra, fits, strict=True)):
+        if fit is not None:
+            drawn = np.random.default_rng([seed, len(evals)]).integers(len(evals), size=(repeats, len(evals)))
+            refits = fit_powerlaws(list(evals[np.sort(drawn, axis=1)]), estimator=estimator)
+            alphas = np.array([again.alpha for again in refits if again])
+            intervals[index] = _bias_corrected(alphas, fit.alpha, confidence)
+    return intervals
+
+
+def _bias_corrected(alphas: Floats, alpha: float, confidence: float) -> tuple[float, float]:
+    """Quantiles of the repeats, moved by how far their median lies from alpha."""
+    below = (np.sum(alphas < alpha) + np.sum(alphas == alpha) / 2 + 0.5) / (len(alphas) + 1)
+    shift, half = special.ndtri(below), special.ndtri((1 + confidence) / 2)
+    low, high = np.quantile(alphas, special.ndtr([2 * shift - half, 2 * shift + half]))
+    return min(float(low), alpha), max(float(high), alpha)
