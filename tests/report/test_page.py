@@ -78,7 +78,7 @@ def test_the_page_says_what_is_known(analysis):
     assert "1 layer has over 2% of its energy in stray elements." in text
     assert "1 weight left out" in text
     rows = [attributes for attributes in page.all("tr") if "data-l" in attributes]
-    assert [row["data-k"] for row in rows] == ["", "trapped", "broken"]
+    assert [row["data-k"] for row in rows] == ["", "noise trapped", "broken"]
 
 
 def test_spectra_are_in_the_page(analysis):

@@ -28,7 +28,8 @@ UNUSABLE = {"non-finite": ("X", "not finite"), "degenerate": ("v", "degenerate")
 def alphas(analysis: Analysis) -> Figure:
     """Draw alpha of each layer from the input to the output, the "correlation flow".
 
-    The band holds well-trained layers, the bars are standard errors. Layers with a strong correlation trap are
+    The band holds well-trained layers; the bars are bootstrap intervals where they were asked for, else standard
+    errors; the grey dashes are what noise of the same shape would show. Layers with a strong correlation trap are
     marked; layers without an alpha stand on the axis with what they are, those that lie far above the band at the top.
 
     Parameters
@@ -62,7 +63,11 @@ def draw_flow(axes: Axes, rows: pd.DataFrame, scale: Scale) -> None:
     shown = np.where(alpha <= top, alpha, np.nan)
     axes.plot(x, shown, color=BLUE, lw=0.8, alpha=0.35)
     if len(rows) <= SEPARATE:
-        axes.errorbar(x, shown, yerr=rows["sigma"].to_numpy(dtype=float), fmt="none", ecolor=BLUE, elinewidth=1)
+        axes.vlines(x, *_interval(rows, shown), color=BLUE, lw=1)
+    noise = rows["alpha_null"].to_numpy(dtype=float)
+    if (noise <= top).any():
+        dash: dict[str, Any] = {"linestyle": "", "marker": "_", "color": GREY, "mew": 1.5, "ms": size + 3}
+        axes.plot(x, np.where(noise <= top, noise, np.nan), label="noise of the same shape", **dash)
     axes.plot(x, shown, color=BLUE, linestyle="", marker="o", ms=size, label="alpha")
     _mark(axes, x[alpha > top], top, marker="^", color=BLUE, label=f"above {top:g}")
     trapped = (rows["trap_energy"] > STRONG_TRAP).to_numpy() & (alpha <= top)
@@ -74,6 +79,13 @@ def draw_flow(axes: Axes, rows: pd.DataFrame, scale: Scale) -> None:
     axes.set(ylabel="alpha", xlim=(-0.5, max(len(rows), 1) - 0.5), ylim=(scale.bottom, top))
     axes.set_yticks([scale.bottom, *range(2, int(top) + 1, 2)])
     axes.spines["bottom"].set_color(GREY)
+
+
+def _interval(rows: pd.DataFrame, alpha: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ends of the bars; none where there is no alpha to show."""
+    low, high, sigma = (rows[name].to_numpy(dtype=float) for name in ("alpha_low", "alpha_high", "sigma"))
+    shown = np.where(np.isnan(alpha), np.nan, 1.0)
+    return shown * np.where(np.isnan(low), alpha - sigma, low), shown * np.where(np.isnan(high), alpha + sigma, high)
 
 
 def _mark(axes: Axes, x: NDArray[np.float64], y: float, *, marker: str, color: str, label: str) -> None:

@@ -39,6 +39,11 @@ def flow(rows: pd.DataFrame, scale: Scale) -> dict[str, Any]:
         "points": points,
         "grid": [{"y": _height(alpha, scale), "label": f"{alpha:g}"} for alpha in range(2, int(scale.top) + 1, 2)],
         "band": {"y": _height(scale.high, scale), "height": _height(scale.low, scale) - _height(scale.high, scale)},
+        "noise": " ".join(
+            f"M{100 * (place + 0.2) / count:.2f} {_height(alpha, scale)}h{60 / count:.2f}"
+            for place, alpha in enumerate(rows["alpha_null"])
+            if alpha <= scale.top
+        ),
         "lines": [
             " ".join(f"{point['x']},{point['y']}" for point in run)
             for fitted, run in groupby(points, key=lambda point: point["kind"] in ("fit", "above"))

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FINDINGS", "Advice", "Finding", "Verdict", "judge"]
 
-SMALL = 256  # below so many columns noise too has alphas between 2 and 6, in over a fifth of the matrices
 
 Mask = Callable[[pd.DataFrame], "pd.Series[bool]"]
 
@@ -102,13 +101,13 @@ FINDINGS = (
         "or memorises. Less training, a lower learning rate or more regularisation helps; embeddings are often there.",
     ),
     Finding(
-        "small",
-        "note",
-        lambda rows: (rows["M"] < SMALL) & (rows["status"] == "success"),
-        f"has fewer than {SMALL} columns",
-        f"have fewer than {SMALL} columns",
-        "So small a matrix of pure noise often has an alpha between 2 and 6 as well. Their distance from noise, in the "
-        "column signal, tells the two apart.",
+        "noise",
+        "look",
+        lambda rows: rows["warning"] == "noise",
+        "cannot be told from noise",
+        "cannot be told from noise",
+        "A random matrix of the same shape has such a spectrum, whatever its alpha: the layer has learned nothing yet, "
+        "or too little to show in a matrix of its size. Its alpha should not be read.",
     ),
 )
 
