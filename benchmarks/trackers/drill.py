@@ -20,6 +20,7 @@ from mlflow import MlflowClient
 import wwopt
 from benchmarks.trackers.parts import Server
 from wwopt_trackers import MLflowTracker, sync, verify
+from wwopt_trackers.keys import MLFLOW
 
 EXPERIMENT = "drill"
 PACE = 0.05  # seconds between two steps
@@ -83,7 +84,7 @@ def check(uri, logged, layers):
     runs = client.search_runs([experiment], "tags.`wwopt.role` = 'trial'", order_by=["start_time"])
     lost = doubled = 0
     for run, said in zip(runs, logged, strict=True):
-        found = [point.step for point in client.get_metric_history(run.info.run_id, "step squared")]
+        found = [point.step for point in client.get_metric_history(run.info.run_id, MLFLOW.encode("step squared"))]
         lost += len(set(said) - set(found))
         doubled += len(found) - len(set(found))
     runs = verify()

@@ -108,6 +108,34 @@ def test_threads_do_not_mix(analysis, tmp_path):
         assert [(row["ww/step"], row["number"]) for row in rows(records)] == [(step, int(name)) for step in range(5)]
 
 
+def test_a_promotion_is_queued(analysis, tmp_path):
+    """The model lies in an offline run under its alias, once; its link waits until there is a key."""
+    (tmp_path / "weights.pt").write_text("weights")
+    with WandbTracker(project="digits", pictures=0) as tracker:
+        for number, state in enumerate(("complete", "pruned")):
+            trial = tracker.child(f"trial-{number}", params={"lr": 0.1}, tags={"study": "study"})
+            trial.log(analysis, step=0)
+            trial.finish(state)
+        tracker.flush(60)
+        for _ in range(2):
+            assert tracker.promote("trial-0", "digits-net", "champion", weights="weights.pt") == "queued"
+        with pytest.raises(ValueError, match="`best` must be a run that is complete, but 'trial-1' is pruned"):
+            tracker.promote("trial-1", "digits-net", "champion")
+        with pytest.raises(ValueError, match="0 are called 'trial-9'"):
+            tracker.promote("trial-9", "digits-net", "champion")
+        with pytest.raises(ValueError, match="`alias` must not be 'latest'"):
+            tracker.promote("trial-0", "digits-net", "latest")
+        with pytest.raises(FileNotFoundError, match=r"No such file: gone\.pt"):
+            tracker.promote("trial-0", "digits-net", "champion", weights="gone.pt")
+    wandb.teardown()
+    records = read_runs(tmp_path)["digits-net-champion"]
+    (artifact,) = records["artifact"]
+    assert (artifact.name, artifact.type, sorted(artifact.aliases)) == ("digits-net", "model", ["champion", "latest"])
+    assert sorted(entry.path for entry in artifact.manifest.contents) == ["analysis.npz", "weights.pt"]
+    assert records["run"][0].job_type == "promotion"
+    assert [(each.state, each.ok) for each in sync()] == [("delivered", True), ("queued", True)]
+
+
 def test_offline_unless_a_key_is_set(monkeypatch, tmp_path):
     """Nobody is asked for a key."""
     assert WandbTracker(project="a").about["mode"] == "offline"

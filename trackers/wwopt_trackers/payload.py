@@ -41,10 +41,11 @@ class LayerChoice:
 def scalars(analysis: Analysis, choice: LayerChoice) -> dict[str, float]:
     """Numbers of a step: the summary, the spread of some columns, and the alphas of the chosen layers."""
     details = analysis.details
-    alphas = dict(zip(details["name"].tolist(), details["alpha"].tolist(), strict=True))
+    columns = np.array([details[column].to_numpy() for column in SPREAD])
+    alphas = dict(zip(analysis.spectra, columns[SPREAD.index("alpha")].tolist(), strict=True))
     values = {f"ww/{name}": value for name, value in analysis.summary.items()}
-    for column in SPREAD:
-        values |= _spread(column, details[column].to_numpy())
+    for column, ordered in zip(SPREAD, np.sort(columns), strict=True):  # NaN comes last
+        values |= _spread(column, ordered[: np.count_nonzero(~np.isnan(ordered))])
     return values | {LAYER_ALPHA + name: alphas[name] for name in choice.pick(alphas)}
 
 
@@ -67,8 +68,7 @@ def distance(alpha: float) -> float:
     return math.inf if math.isnan(alpha) else max(2 - alpha, alpha - 6, 0.0)
 
 
-def _spread(column: str, values: np.ndarray) -> dict[str, float]:
-    """Least, median and largest known value; the lower median of an even number."""
-    known = np.sort(values[~np.isnan(values)])
+def _spread(column: str, known: np.ndarray) -> dict[str, float]:
+    """Least, median and largest of ascending values; the lower median of an even number."""
     ends = (known[0], known[(len(known) - 1) // 2], known[-1]) if len(known) else (math.nan,) * 3
     return {f"ww/{column}_{name}": float(end) for name, end in zip(("min", "median", "max"), ends, strict=True)}

@@ -14,6 +14,7 @@ from wwopt_trackers.destination import connect
 from wwopt_trackers.journal import Journal, find_journals
 from wwopt_trackers.ledger import Ledger
 from wwopt_trackers.process import settle
+from wwopt_trackers.wandb_registry import QUEUED, link, queue_of
 
 if TYPE_CHECKING:
     from wwopt_trackers.destination import Destination, Point
@@ -30,21 +31,21 @@ class Synced:
     ----------
     journal : Path
         Its file.
-    state : {"delivered", "behind", "busy", "local", "unreadable"}
+    state : {"delivered", "behind", "busy", "local", "unreadable", "queued"}
         Everything is at the backend; something is not; its process is at work and delivers by itself; it has no
-        backend; it cannot be read.
+        backend; it cannot be read; it is a promotion that waits for a key of W&B's server.
     message : str
         What went wrong.
     """
 
     journal: Path
-    state: Literal["delivered", "behind", "busy", "local", "unreadable"]
+    state: Literal["delivered", "behind", "busy", "local", "unreadable", "queued"]
     message: str = ""
 
     @property
     def ok(self) -> bool:
         """Whether there is nothing left for a person to do."""
-        return self.state in ("delivered", "busy", "local")
+        return self.state in ("delivered", "busy", "local", "queued")
 
 
 @dataclass(frozen=True)
@@ -95,14 +96,14 @@ def sync(path: str | os.PathLike[str] = "wwopt-journal") -> list[Synced]:
     Returns
     -------
     list of Synced
-        For each journal.
+        For each journal, and each promotion that was queued.
 
     Raises
     ------
     FileNotFoundError
         There is nothing at the path.
     """
-    return [_sync(journal) for journal in find_journals(path)]
+    return [*map(_sync, find_journals(path)), *map(_link, queue_of(path))]
 
 
 def verify(path: str | os.PathLike[str] = "wwopt-journal") -> list[Verified]:
@@ -142,6 +143,14 @@ def _sync(path: Path) -> Synced:
     except TimeoutError:
         return Synced(path, "busy")
     return Synced(path, "behind" if fault else "delivered", fault)
+
+
+def _link(request: Path) -> Synced:
+    try:
+        queued = link(request) == QUEUED
+    except Exception as error:  # noqa: BLE001  (W&B raises anything)
+        return Synced(request, "behind", f"{type(error).__name__}: {error}")
+    return Synced(request, "queued", "W&B's server needs a key") if queued else Synced(request, "delivered")
 
 
 def _verify(path: Path) -> list[Verified]:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from wwopt_trackers.tracker import JournalTracker
+from wwopt_trackers.tracker import JournalTracker, trial_name
 
-__all__ = ["WandbTracker"]
+__all__ = ["WandbTracker", "key_is_set"]
 
 
 class WandbTracker(JournalTracker):
@@ -78,14 +78,43 @@ class WandbTracker(JournalTracker):
             "dir": self._dir,
         }
 
+    def promote(self, best: object, name: str, alias: str, *, weights: str | os.PathLike[str] | None = None) -> str:
+        """Log a trial's model under an alias, and link it into W&B's model registry.
+
+        Parameters
+        ----------
+        best : str or trial
+            A run's id, the name of a trial's run, or a trial of Optuna.
+        name, alias : str
+            Of the model, and of the version; W&B reserves ``latest`` and ``v1``.
+        weights : path, optional
+            A file that becomes the model's.
+
+        Returns
+        -------
+        str
+            The version in the registry; ``"queued"`` where W&B's server is not to be reached. Then the model lies in an
+            offline run with its alias, and ``wwopt sync`` makes the link once the runs are there (``wandb sync``).
+
+        Raises
+        ------
+        ValueError
+            There is no such run, it is not complete, or the alias is reserved.
+        """
+        from wwopt_trackers.wandb_registry import promote  # noqa: PLC0415  (loads wandb)
+
+        self.flush()
+        return promote(self.about, self._folder, trial_name(best), name=name, alias=alias, weights=weights)
+
 
 def _default_mode() -> str:
     """Offline where no key is set, so that nothing waits for somebody to type one."""
     mode = os.environ.get("WANDB_MODE")
-    return mode if mode in ("online", "offline") else "online" if _key_is_set() else "offline"
+    return mode if mode in ("online", "offline") else "online" if key_is_set() else "offline"
 
 
-def _key_is_set() -> bool:
+def key_is_set() -> bool:
+    """Whether W&B's server will know the user."""
     if os.environ.get("WANDB_API_KEY"):
         return True
     host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
