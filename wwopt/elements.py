@@ -76,14 +76,24 @@ def moments_of(stack: Values) -> list[Moments]:
     >>> moments.mean * moments.unit, moments.high * moments.unit
     (3.0, 6.0)
     """
-    low, high = [float(W.min()) for W in stack], [float(W.max()) for W in stack]
-    largest = max(*map(abs, low), *map(abs, high))
+    low, high = stack.min(axis=(1, 2)), stack.max(axis=(1, 2))
+    largest = float(max(np.abs(low).max(), np.abs(high).max()))
     unit = math.ldexp(1.0, max(math.frexp(largest)[1], SMALLEST)) if largest > 0 else 1.0
-    return [_moments(W, unit, least / unit, most / unit) for W, least, most in zip(stack, low, high, strict=True)]
+    size = stack[0].size
+    if size > BLOCK:
+        sums = [_sums(blocks(W, unit)) for W in stack]
+    else:
+        sums = [row for few in _rows(stack, unit) for row in _sums_of_rows(few)]
+    return [
+        Moments(size, unit, powers, _centred(W, unit, powers), float(least) / unit, float(most) / unit)
+        for W, powers, least, most in zip(stack, sums, low, high, strict=True)
+    ]
 
 
 def pool(moments: Sequence[Moments]) -> Moments:
     """Moments of all matrices of a stack together."""
+    if len(moments) == 1:
+        return moments[0]
     size = sum(each.size for each in moments)
     sums = tuple(math.fsum(each.sums[power] for each in moments) for power in range(4))
     mean = sums[0] / size
@@ -106,29 +116,41 @@ def blocks(W: Values, unit: float) -> Iterator[NDArray[np.float64]]:
         yield np.multiply(rows[start : start + step], 1 / unit, dtype=np.float64).ravel()
 
 
-def _moments(W: Values, unit: float, low: float, high: float) -> Moments:
+def _rows(stack: Values, unit: float) -> Iterator[NDArray[np.float64]]:
+    """Small matrices as rows of their elements, as many at a time as fit."""
+    step = max(1, BLOCK // stack[0].size)
+    for start in range(0, len(stack), step):
+        few = stack[start : start + step]
+        yield np.multiply(few.reshape(len(few), -1), 1 / unit, dtype=np.float64)
+
+
+def _sums_of_rows(x: NDArray[np.float64]) -> Iterator[tuple[float, float, float, float]]:
+    square = x * x
+    products = ((x, x), (square, x), (square, square))
+    sums = [np.einsum("ij->i", x), *(np.einsum("ij,ij->i", left, right) for left, right in products)]
+    return zip(*(each.tolist() for each in sums), strict=True)
+
+
+def _sums(pieces: Iterator[NDArray[np.float64]]) -> tuple[float, float, float, float]:
     first = second = third = fourth = 0.0
-    for x in blocks(W, unit):
+    for x in pieces:
         square = x * x
         first += float(x.sum())
         second += float(x @ x)
         third += float(square @ x)
         fourth += float(square @ square)
-    sums, size = (first, second, third, fourth), W.size
-    mean, m2, m3, m4 = first / size, second / size, third / size, fourth / size
+    return first, second, third, fourth
+
+
+def _centred(W: Values, unit: float, sums: Sequence[float]) -> tuple[float, float, float]:
+    mean, m2, m3, m4 = (power / W.size for power in sums)
     variance = m2 - mean**2
-    centred = variance, m3 - 3 * mean * m2 + 2 * mean**3, m4 - 4 * mean * m3 + 6 * mean**2 * m2 - 3 * mean**4
     if variance < CANCELLED * mean**2:
-        centred = _about(W, unit, mean)
-    return Moments(size, unit, sums, centred, low, high)
+        return _about(W, unit, mean)
+    return variance, m3 - 3 * mean * m2 + 2 * mean**3, m4 - 4 * mean * m3 + 6 * mean**2 * m2 - 3 * mean**4
 
 
 def _about(W: Values, unit: float, mean: float) -> tuple[float, float, float]:
-    second = third = fourth = 0.0
-    for x in blocks(W, unit):
-        off = x - mean
-        square = off * off
-        second += float(square.sum())
-        third += float(square @ off)
-        fourth += float(square @ square)
-    return second / W.size, third / W.size, fourth / W.size
+    _, *sums = _sums(x - mean for x in blocks(W, unit))
+    second, third, fourth = (power / W.size for power in sums)
+    return second, third, fourth

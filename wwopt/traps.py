@@ -75,9 +75,10 @@ def correlation_traps(stack: Values, moments: Sequence[Moments] | None = None) -
     """
     k, size = len(stack), stack[0].size
     traps, energy = 0, 0.0
+    of_mean, of_element = _limit(size, k), _limit(size, k * size)
     for W, x in zip(stack, moments_of(stack) if moments is None else moments, strict=True):
-        traps += abs(x.mean) * math.sqrt(size) > x.std * _limit(size, k)
-        limit = x.std * _limit(size, k * size)
+        traps += abs(x.mean) * math.sqrt(size) > x.std * of_mean
+        limit = x.std * of_element
         if max(x.high - x.mean, x.mean - x.low) > limit > 0:
             outlying = _outlying(W, x, limit)
             traps += len(outlying)
