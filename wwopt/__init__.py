@@ -7,21 +7,41 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
+    from wwopt.comparison import Comparison, Thresholds, compare
     from wwopt.pipeline import analyze
+    from wwopt.ranking import Ranking, rank
     from wwopt.score import AlignmentScore, AlphaScore, Score, default_score
     from wwopt.tracking import Tracker
 
 __version__ = "0.1.0"
-__all__ = ["AlignmentScore", "AlphaScore", "Analysis", "Score", "Tracker", "analyze", "default_score"]
+__all__ = [
+    "AlignmentScore",
+    "AlphaScore",
+    "Analysis",
+    "Comparison",
+    "Ranking",
+    "Score",
+    "Thresholds",
+    "Tracker",
+    "analyze",
+    "compare",
+    "default_score",
+    "rank",
+]
 
 _ROOMS = {
     "AlignmentScore": "wwopt.score",
     "AlphaScore": "wwopt.score",
     "Analysis": "wwopt.analysis",
+    "Comparison": "wwopt.comparison",
+    "Ranking": "wwopt.ranking",
     "Score": "wwopt.score",
+    "Thresholds": "wwopt.comparison",
     "Tracker": "wwopt.tracking",
     "analyze": "wwopt.pipeline",
+    "compare": "wwopt.comparison",
     "default_score": "wwopt.score",
+    "rank": "wwopt.ranking",
 }
 
 

@@ -37,7 +37,7 @@ ROOMS = (
 )
 ENGINE = [f"wwopt.{room}" for room in ROOMS] + [
     f"wwopt.{folder}.{module.name}"
-    for folder in ("metrics", "plots", "powerlaw", "report", "weights")
+    for folder in ("comparison", "metrics", "plots", "powerlaw", "ranking", "report", "weights")
     for module in pkgutil.iter_modules([str(ROOT / "wwopt" / folder)])
 ]
 FORBIDDEN = {

@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from wwopt import __version__
-from wwopt.cli import analyzing, demonstrating, logged, reporting
+from wwopt.cli import analyzing, choosing, demonstrating, logged, reporting
 from wwopt.cli.options import examples
 from wwopt.cli.status import BAD_INPUT, DONE, INTERRUPTED
 
@@ -20,6 +20,7 @@ app = typer.Typer(
     name="wwopt", no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, suggest_commands=True
 )
 app.add_typer(analyzing.commands)
+app.add_typer(choosing.commands)
 app.add_typer(reporting.commands)
 app.add_typer(demonstrating.commands)
 app.add_typer(logged.commands)
@@ -59,6 +60,8 @@ EPILOG = (
         {
             "demo": "tune a real network by its weights alone",
             "analyze model.safetensors": "alpha, ranks and traps of each layer",
+            "rank epoch-1.pt epoch-2.pt": "which of several networks is probably the best",
+            "compare good.pt new.pt": "which layer is broken, and probably why",
             "report model.safetensors": "the same as a page, with each layer's spectrum",
             "select --mlflow digits": "choose among past runs without their weights",
         }

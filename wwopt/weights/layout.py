@@ -28,7 +28,7 @@ FLAT = ("_flat_param", "flat_param")
 def to_matrices(tensors: Iterable[NamedTensor], config: Mapping[str, Any] | None = None) -> Weights:
     """Turn a source's tensors into stacks of matrices.
 
-    Vectors (biases, the scales of a normalisation) hold no matrix and are passed over; every tensor of
+    Vectors (biases, the scales of a normalisation) hold no matrix and are listed apart; every tensor of
     two or more dimensions becomes one `WeightMatrix` or several, or an entry of ``skipped``.
 
     Parameters
@@ -47,16 +47,20 @@ def to_matrices(tensors: Iterable[NamedTensor], config: Mapping[str, Any] | None
     names = {tensor.name: layer for layer, tensor in layers.items()}
     matrices: list[WeightMatrix] = []
     skipped: list[tuple[str, str]] = []
+    vectors: list[tuple[int, NamedTensor]] = []
     for layer, tensor in layers.items():
         reason = _reason_to_skip(layer, tensor, names)
         if reason is not None:
             skipped.append((layer, reason))
         elif len(tensor.shape) > 1:
             matrices += [_to_matrix(name, part) for name, part in split(_squeezed(tensor), layer, layers, config or {})]
+        elif len(tensor.shape) == 1 and tensor.unusable is None and is_weight_dtype(tensor.dtype):
+            weight = ".weight" if tensor.name.endswith(".weight") else ""
+            vectors.append((len(matrices), replace(tensor, name=layer + weight)))
     twice = next((name for name, count in Counter(matrix.name for matrix in matrices).items() if count > 1), None)
     if twice is not None:
         raise ValueError(f"Two tensors of the source come out as the layer {twice!r}; rename one of them.")
-    return Weights(tuple(matrices), tuple(skipped))
+    return Weights(tuple(matrices), tuple(skipped), tuple(vectors))
 
 
 def layer_name(tensor_name: str) -> str:

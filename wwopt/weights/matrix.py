@@ -87,7 +87,18 @@ class WeightMatrix:
 
 @dataclass(frozen=True)
 class Weights:
-    """The matrices of a source in its own order, and what was left out with the reason."""
+    """What a source holds, in its own order.
+
+    Attributes
+    ----------
+    matrices : tuple of WeightMatrix
+        One for each weight matrix.
+    skipped : tuple of (str, str)
+        What was left out, and the reason.
+    vectors : tuple of (int, NamedTensor)
+        Biases, scales and running statistics, each with the number of matrices that stand before it.
+    """
 
     matrices: tuple[WeightMatrix, ...]
     skipped: tuple[tuple[str, str], ...]
+    vectors: tuple[tuple[int, NamedTensor], ...] = ()

@@ -1,0 +1,1 @@
+"""Faults built from real networks, and changes that are none: what `wwopt.compare` finds of both."""

@@ -1,0 +1,294 @@
+"""Which network `rank` prefers, by what, and what it says of candidates that it cannot judge."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import save_file
+from sklearn.datasets import load_digits
+from torch import nn
+
+import wwopt
+from wwopt.ranking.details import read_details
+from wwopt.ranking.kinship import are_family, are_same, profile_of
+
+
+def weights(*shapes, decay=0.5, seed=0, names=None):
+    """Layers whose singular values fall as a power."""
+    rng = np.random.default_rng(seed)
+    state = {}
+    for i, (n, m) in enumerate(shapes):
+        left, _, right = np.linalg.svd(rng.normal(size=(n, m)), full_matrices=False)
+        name = names[i] if names else f"layers.{i}"
+        state[f"{name}.weight"] = (left * (1.0 + np.arange(min(n, m))) ** -decay @ right).astype(np.float32)
+    return state
+
+
+def trained(steps, start=None, lr=3e-3, seed=0):
+    """A perceptron that has learned digits for some steps."""
+    torch.manual_seed(seed)
+    images, classes = (torch.as_tensor(part) for part in load_digits(return_X_y=True))
+    model = nn.Sequential(nn.Linear(64, 96), nn.ReLU(), nn.Linear(96, 96), nn.ReLU(), nn.Linear(96, 10))
+    model.load_state_dict(start or model.state_dict())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(model(images.float() / 16), classes).backward()
+        optimizer.step()
+    return {name: W.clone() for name, W in model.state_dict().items()}
+
+
+def block(depth, width, **options):
+    """A chain of one family: input, hidden layers, output."""
+    return weights((width, 64), *[(width, width)] * depth, (60, width), **options)
+
+
+def test_the_same_shapes_are_ranked_by_the_score():
+    """A trained network comes before its initialisation and before a diverged one; the reason is said."""
+    ranking = wwopt.rank({"diverged": trained(60, lr=1.0), "first": trained(0), "last": trained(60)})
+    assert ranking.best == "last"
+    assert ranking.metric == "score"
+    assert "same shapes" in ranking.reason
+    assert ranking.table.index.name == "name"
+    assert ranking.table["rank"].tolist() == [1, 2, 3]
+    assert ranking.table["value"].is_monotonic_increasing
+    assert (ranking.table["low"] <= ranking.table["value"]).all()
+    assert (ranking.table["value"] <= ranking.table["high"]).all()
+
+
+@pytest.mark.parametrize(
+    "candidates",
+    [
+        {"shallow": block(2, 80), "deep": block(6, 80)},
+        {"narrow": block(3, 64), "wide": block(3, 128)},
+        {"bert": weights((90, 60), (60, 60), names=["h.0.a", "h.0.m"]),
+         "larger": weights((150, 100), (100, 100), (150, 100), (100, 100), names=["h.0.a", "h.0.m", "h.1.a", "h.1.m"])},
+    ],
+    ids=["depth", "width", "both"],
+)  # fmt: skip
+def test_a_family_at_several_sizes_is_ranked_by_alpha_weighted(candidates):
+    """Depth and width change the number and the sides of layers, not their kinds and names."""
+    ranking = wwopt.rank(candidates)
+    assert ranking.metric == "alpha_weighted"
+    assert "one family" in ranking.reason
+    smallest = min(ranking.table["alpha_weighted"])
+    assert ranking.table.loc[ranking.best, "value"] == pytest.approx(smallest)
+
+
+def test_a_family_in_the_order_of_smallness_is_doubted():
+    """In well-trained families the larger networks come first; where they come last, the ranking says so."""
+    small, large = block(2, 64), block(6, 128)
+    doubted = wwopt.rank({"small": small, "large": {name: 10 * W for name, W in large.items()}})
+    assert any("larger networks come last" in warning for warning in doubted.warnings)
+    plain = wwopt.rank({"small": {name: 10 * W for name, W in small.items()}, "large": large})
+    assert not any("larger networks come last" in warning for warning in plain.warnings)
+
+
+def test_different_architectures_come_with_a_warning():
+    """Size stands beside, and the warning says that no such ranking is reliable."""
+    torch.manual_seed(0)
+    convolutions = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 3))
+    ranking = wwopt.rank({"cnn": convolutions, "mlp": weights((90, 70), (70, 70), names=["encoder.fc", "head"])})
+    assert "different architectures" in ranking.reason
+    assert any("reliable" in warning for warning in ranking.warnings)
+    assert ranking.table.loc["cnn", "parameters"] == 64 * 3 * 9 + 64 * 64 * 9
+    assert ranking.faults == (
+        "cnn: no layer in common with any other candidate",
+        "mlp: no layer in common with any other candidate",
+    )
+
+
+def test_what_a_base_was_tuned_to_is_compared_by_the_differences():
+    """With `base` the score is that of the spectra of ``W - W_base``."""
+    base = trained(20)
+    noise = {
+        name: W + 0.02 * torch.randn(W.shape, generator=torch.Generator().manual_seed(0)) for name, W in base.items()
+    }
+    learned = trained(60, start=base)
+    ranking = wwopt.rank({"noise": noise, "learned": learned}, base=base)
+    assert ranking.best == "learned"
+    assert "one base" in ranking.reason
+    difference = wwopt.analyze(learned, base=base, alignment=True)
+    assert ranking.table.loc["learned", "alpha"] == pytest.approx(difference.summary["alpha"])
+
+
+def test_a_tie_reads_as_a_tie():
+    """Networks drawn alike tie with the best; one that is far off does not."""
+    ranking = wwopt.rank({"a": block(4, 80, seed=1), "b": block(4, 80, seed=2), "flat": block(4, 80, decay=0.0)})
+    assert ranking.best in ("a", "b")
+    assert set(ranking.ties) == {"a", "b"} - {ranking.best}
+    assert ranking.table.loc[ranking.ties[0], "rank_low"] == 1
+    assert not ranking.table.loc["flat", "tied"]
+    assert any("ties with" in warning for warning in ranking.warnings)
+
+
+def test_a_broken_network_does_not_win_whatever_the_metric():
+    """A layer that is not finite drops out of the means, so the network goes behind."""
+    broken = block(3, 80)
+    broken["layers.1.weight"][0, 0] = np.nan
+    for metric in ("auto", "alpha_weighted", "log_norm", "stable_rank"):
+        ranking = wwopt.rank({"broken": broken, "good": block(3, 80, seed=1)}, metric=metric)
+        assert ranking.table.index.tolist() == ["good", "broken"]
+        assert ranking.table.loc["broken", "note"] == "not finite: layers.1"
+
+
+def test_metric_by_name_or_as_a_score():
+    """Columns are ranked in the direction that is declared; a score as it is; what is unknown is an error."""
+    candidates = {"low": block(3, 80, decay=1.5), "full": block(3, 80, decay=0.1)}
+    assert wwopt.rank(candidates, metric="stable_rank").best == "full"
+    assert wwopt.rank(candidates, metric="log_norm").best == "low"
+    ranking = wwopt.rank(candidates, metric=wwopt.AlphaScore(rank=500))
+    assert (ranking.best, ranking.metric) == ("full", "score")
+    assert "AlphaScore" in ranking.reason
+    with pytest.raises(ValueError, match=r"`metric` must be 'auto', a score or one of score, .* got 'accuracy'"):
+        wwopt.rank(candidates, metric="accuracy")
+
+
+def test_every_source_and_every_fault_is_a_row(tmp_path):
+    """Modules, mappings, files, saved analyses and tables rank together; what cannot be read says why."""
+    good = block(3, 80)
+    save_file({name: torch.as_tensor(W) for name, W in good.items()}, tmp_path / "a.safetensors")
+    analysis = wwopt.analyze(block(3, 80, seed=1))
+    analysis.save(tmp_path / "saved.npz")
+    analysis.details.rename(columns={"name": "longname"}).to_csv(tmp_path / "details.csv")
+    (tmp_path / "damaged.pt").write_bytes(b"no checkpoint")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    ranking = wwopt.rank(
+        {
+            "file": tmp_path / "a.safetensors",
+            "analysis": wwopt.analyze(block(3, 80, seed=2)),
+            "saved": tmp_path / "saved.npz",
+            "table": tmp_path / "details.csv",
+            "damaged": tmp_path / "damaged.pt",
+            "missing": tmp_path / "nothing.pt",
+            "empty": tmp_path / "empty",
+            "other": tmp_path / "other.csv",
+            "number": 3,
+        }
+    )
+    status = ranking.table["status"]
+    assert sorted(status.index[status == "ranked"]) == ["analysis", "file", "saved", "table"]
+    notes = ranking.table["note"]
+    assert "damaged.pt" in notes["damaged"]
+    assert notes["missing"].startswith("No such file")
+    assert notes["empty"].endswith("holds no checkpoint, and no folder that does.")
+    assert "no table of WeightWatcher's `details`: it has no column alpha, N, M" in notes["other"]
+    assert "got int" in notes["number"]
+    assert ranking.table["tied"].dtype == bool
+    assert json.loads(ranking.table.to_json())
+
+
+def test_a_folder_of_checkpoints_is_its_epochs(tmp_path):
+    """In the order of their numbers, also as folders of a trainer."""
+    for epoch in (1, 2, 10):
+        state = {name: torch.as_tensor(W) for name, W in block(2, 80, decay=epoch / 10).items()}
+        torch.save(state, tmp_path / f"epoch-{epoch}.pt")
+        folder = tmp_path / "trainer" / f"checkpoint-{epoch}"
+        folder.mkdir(parents=True)
+        save_file(state, folder / "model.safetensors")
+        (folder / "config.json").write_text("{}")
+    shutil.move(tmp_path / "trainer", tmp_path.parent / f"{tmp_path.name}-trainer")
+    ranking = wwopt.rank([tmp_path])
+    assert sorted(ranking.table.index) == [f"{tmp_path.name}/epoch-{epoch}.pt" for epoch in (1, 10, 2)]
+    trainer = wwopt.rank({"run": tmp_path.parent / f"{tmp_path.name}-trainer"})
+    assert sorted(trainer.table.index) == [f"run/checkpoint-{epoch}" for epoch in (1, 10, 2)]
+
+
+def test_twins_are_named(tmp_path):
+    """The same weights twice are a fault of the input, and are ranked nevertheless."""
+    ranking = wwopt.rank({"a": block(2, 80), "b": block(2, 80), "c": block(2, 80, seed=4)})
+    assert ranking.faults == ("a, b: one network under several names",)
+    assert len(ranking.table) == 3
+
+
+def test_too_few_candidates():
+    """One candidate is not ranked; none that can be read is an error with the reasons."""
+    with pytest.raises(ValueError, match="at least two candidates, got 1"):
+        wwopt.rank({"a": block(2, 80)})
+    with pytest.raises(ValueError, match=r"None of the candidates can be ranked: a: No such file: nowhere\.pt; b:"):
+        wwopt.rank({"a": "nowhere.pt", "b": "nowhere.safetensors"})
+
+
+def test_a_network_without_layers_is_behind():
+    """Nothing large enough to analyse is said, not hidden."""
+    ranking = wwopt.rank({"small": weights((20, 10)), "good": block(2, 80)})
+    assert ranking.table.index.tolist() == ["good", "small"]
+    assert ranking.table.loc["small", "note"] == "no layer is large enough"
+
+
+def test_the_cache_is_used(tmp_path):
+    """Arguments of `analyze` are passed on, and a second ranking reads what the first has kept."""
+    candidates = {"a": block(2, 80), "b": block(2, 80, seed=1)}
+    first = wwopt.rank(candidates, cache=tmp_path)
+    assert any(tmp_path.iterdir())
+    pd.testing.assert_frame_equal(first.table, wwopt.rank(candidates, cache=tmp_path).table)
+
+
+def test_tables_of_the_papers(tmp_path):
+    """They have no names, and a row for each slice of a convolution beside one for the layer."""
+    path = tmp_path / "vgg.csv"
+    rows = ["7,CONV2D,64,32,LEVEL.SLICE,2.5,1.0"] * 9 + ["7,CONV2D,288,288,LEVEL.LAYER,3.5,2.0"]
+    rows += ["28,DENSE,4096,1000,LEVEL.LAYER,-1,-1"]
+    path.write_text("\n".join(["layer_id,layer_type,N,M,level,alpha,alpha_weighted", *rows]))
+    details = read_details(path).details
+    assert details[["layer_type", "rf", "N", "M", "status"]].to_numpy().tolist() == [
+        ["conv2d", 9, 64, 32, "success"],
+        ["dense", 1, 4096, 1000, "failed"],
+    ]
+    assert details["alpha"].tolist()[0] == 3.5
+    assert np.isnan(details["alpha_weighted"].tolist()[1])
+    assert profile_of(read_details(path)).parameters == 9 * 64 * 32 + 4096 * 1000
+
+
+def test_kinship():
+    """Kernels and names tell a family from networks that only share some shapes."""
+
+    def profile(*layers):
+        return profile_of(
+            [wwopt.weights.WeightMatrix(name, kind, k, N, M, lambda: None) for name, kind, k, N, M in layers]
+        )
+
+    vgg = profile(*[(f"features.{i}", "conv2d", 9, 64, 64) for i in range(5)], ("classifier.0", "dense", 1, 99, 99))
+    deep = profile(*[(f"features.{i}", "conv2d", 9, 64, 64) for i in range(9)], ("classifier.3", "dense", 1, 99, 99))
+    alexnet = profile(
+        ("features.0", "conv2d", 121, 64, 3), ("features.3", "conv2d", 25, 192, 64),
+        ("features.6", "conv2d", 9, 384, 192), ("classifier.0", "dense", 1, 99, 99),
+    )  # fmt: skip
+    assert are_same([vgg, vgg])
+    assert are_family([vgg, deep])
+    assert not are_same([vgg, deep])
+    assert not are_family([vgg, alexnet])
+
+
+def test_an_mlflow_registry(tmp_path, monkeypatch):
+    """All versions of a registered model, and the last analysis that a run has logged; an alias that is not there."""
+    mlflow = pytest.importorskip("mlflow")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    client = mlflow.MlflowClient()
+    run = client.create_run(client.create_experiment("digits", artifact_location=str(tmp_path / "artifacts")))
+    client.create_registered_model("digits")
+    for version, decay in enumerate((0.0, 0.7)):
+        folder = tmp_path / f"version-{version}"
+        folder.mkdir()
+        save_file({k: torch.as_tensor(W) for k, W in block(2, 80, decay=decay).items()}, folder / "model.safetensors")
+        client.create_model_version("digits", str(folder))
+    wwopt.analyze(block(2, 80, seed=3)).save(tmp_path / "analysis.npz")
+    client.log_artifact(run.info.run_id, str(tmp_path / "analysis.npz"), "ww/step-000003")
+    ranking = wwopt.rank(
+        {
+            "digits": "models:/digits",
+            "run": f"runs:/{run.info.run_id}",
+            "alias": "models:/digits@best",
+            "no": "models:/no",
+        }
+    )
+    status = ranking.table["status"]
+    assert sorted(status.index[status == "ranked"]) == ["digits/1", "digits/2", "run/analysis"]
+    assert "models:/digits@best cannot be fetched" in ranking.table.loc["alias", "note"]
+    assert "No registered model is called 'no'" in ranking.table.loc["no", "note"]

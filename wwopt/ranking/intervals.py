@@ -1,0 +1,58 @@
+"""How sure a number of a network is: the bootstrap over its layers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wwopt.analysis import Analysis
+    from wwopt.score import Score
+
+__all__ = ["draws_of_mean", "draws_of_score", "rank_draws"]
+
+Floats = NDArray[np.float64]
+
+DRAWS = 1000
+FEW_DRAWS = 100  # where a score has to be computed again for each
+
+
+def draws_of_mean(values: Floats, seed: int) -> Floats:
+    """Means of resampled layers, shape (`DRAWS`,); the same seed and number of layers draw the same layers."""
+    values = values[np.isfinite(values)]
+    if not len(values):
+        return np.full(DRAWS, np.nan)
+    chosen = np.random.default_rng(seed).integers(len(values), size=(DRAWS, len(values)))
+    means: Floats = values[chosen].mean(axis=1)
+    return means
+
+
+def draws_of_score(score: Score, analysis: Analysis, seed: int) -> Floats:
+    """Scores of resampled layers.
+
+    A score whose terms are means over its layers is drawn from those; any other is computed again.
+    """
+    explanation = score.explain(analysis)
+    by_term: dict[str, list[float]] = {}
+    for terms in explanation["layers"].values():
+        for term, value in terms.items():
+            by_term.setdefault(term, []).append(value)
+    values = {term: np.array(layers) for term, layers in by_term.items()}
+    rest = sum(value for term, value in explanation["terms"].items() if term not in values)
+    if values and np.isclose(rest + sum(layers.mean() for layers in values.values()), explanation["score"]):
+        total: Floats = np.sum([draws_of_mean(layers, seed) for layers in values.values()], axis=0) + rest
+        return total
+    few = np.random.default_rng(seed).integers(len(analysis.details), size=(FEW_DRAWS, len(analysis.details)))
+    scores = [score(replace(analysis, details=analysis.details.iloc[chosen])) for chosen in few]
+    return np.resize(np.array(scores), DRAWS)
+
+
+def rank_draws(draws: Sequence[Floats]) -> NDArray[np.intp]:
+    """Rank of each network in each draw, 1 for the smallest, shape (networks, draws)."""
+    ranks: NDArray[np.intp] = np.argsort(np.argsort(np.stack(draws), axis=0), axis=0) + 1
+    return ranks

@@ -1,0 +1,113 @@
+"""What to rank by: chosen by what is compared, or by the user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wwopt.metrics import METRICS
+from wwopt.ranking.intervals import draws_of_mean, draws_of_score
+from wwopt.ranking.kinship import are_same, unrelated
+from wwopt.score import AlphaScore, Score, default_score
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wwopt.analysis import Analysis
+    from wwopt.ranking.kinship import Profile
+
+__all__ = ["ALPHA_WEIGHTED", "SCORE", "Choice", "Judge", "choose", "choose_score"]
+
+SCORE, ALPHA_WEIGHTED = "score", "alpha_weighted"
+SHARES = {"share_over_6": ("alpha", 6.0), "share_trapped": ("num_traps", 0.0)}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A metric, why it was chosen, and what speaks against it."""
+
+    metric: str
+    reason: str
+    warning: str = ""
+
+
+def choose(metric: str | Score, profiles: Sequence[Profile], *, based: bool) -> Choice:
+    """Choose the metric for networks of these builds.
+
+    Raises
+    ------
+    ValueError
+        There is no metric of this name.
+    """
+    if not isinstance(metric, str):
+        return Choice(SCORE, f"{metric.settings()['name']}, as asked for")
+    if metric != "auto":
+        known = (SCORE, *METRICS, *SHARES, "trap_energy")
+        if metric not in known:
+            raise ValueError(f"`metric` must be 'auto', a score or one of {', '.join(known)}, got {metric!r}.")
+        return Choice(metric, "as asked for")
+    if based:
+        return Choice(SCORE, "the networks come from one base, so the spectra of what they added to it are compared")
+    if are_same(profiles):
+        return Choice(SCORE, "the networks have the same shapes, as epochs or recipes of one")
+    if not unrelated(profiles):
+        return Choice(ALPHA_WEIGHTED, "the networks are one family at several sizes, which the score does not order")
+    return Choice(
+        ALPHA_WEIGHTED,
+        "the networks are of different architectures",
+        "No number from weights alone is reliable across architectures: look at the parameters beside, and at data.",
+    )
+
+
+def choose_score(analyses: Sequence[Analysis]) -> Score:
+    """Return the first default score of any network that can be computed for all of them."""
+    for score in [default_score(analysis) for analysis in analyses]:
+        if all(_computes(score, analysis) for analysis in analyses):
+            return score
+    return AlphaScore()
+
+
+def _computes(score: Score, analysis: Analysis) -> bool:
+    try:
+        score(analysis)
+    except (ValueError, KeyError):
+        return False
+    return True
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Computes a network's number, lower is better, and how far it would move with other layers."""
+
+    metric: str
+    score: Score
+
+    @property
+    def sign(self) -> int:
+        """-1 where a higher number is better."""
+        declared = METRICS.get(self.metric)
+        return -1 if declared is not None and declared.higher_is_better else 1
+
+    def value(self, analysis: Analysis) -> float:
+        """Return the network's number as it is."""
+        if self.metric == SCORE:
+            return float(self.score(analysis))
+        values = self._layers(analysis)
+        finite = values[np.isfinite(values)]
+        return float(finite.mean()) if len(finite) else float("nan")
+
+    def draws(self, analysis: Analysis, seed: int) -> NDArray[np.float64]:
+        """Numbers of resampled layers."""
+        if self.metric == SCORE:
+            return draws_of_score(self.score, analysis, seed)
+        return draws_of_mean(self._layers(analysis), seed)
+
+    def _layers(self, analysis: Analysis) -> NDArray[np.float64]:
+        details = analysis.details
+        if self.metric in SHARES:
+            column, limit = SHARES[self.metric]
+            return np.asarray(details[column] > limit, dtype=np.float64)
+        return np.asarray(details[self.metric], dtype=np.float64)
