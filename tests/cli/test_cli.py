@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 import torch
 import typer
@@ -99,11 +100,62 @@ def test_quiet_leaves_remarks_out(checkpoint, capsys):
 
 def test_analyze_takes_what_the_function_takes(checkpoint, capsys):
     """Patterns, limits, a base and a cache reach the engine: the difference of a network to itself is zero."""
-    arguments = ["--base", str(checkpoint), "--include", "0*", "--max-evals", "64", "--cache", str(checkpoint.parent)]
+    arguments = [
+        "--confidence",
+        ".9",
+        "--precision",
+        "single",
+        "--base",
+        str(checkpoint),
+        "--include",
+        "0*",
+        "--max-evals",
+        "64",
+        "--cache",
+        str(checkpoint.parent),
+    ]
     assert run(["analyze", str(checkpoint), *arguments, "--json"]) == 1
     answer = json.loads(capsys.readouterr().out)
     assert [row["status"] for row in answer["details"]] == ["degenerate"]
     assert answer["skipped"] == [{"name": "1", "reason": "not in `include`"}]
+
+
+def test_tables_fit_where_they_are_read(tmp_path, monkeypatch, capsys):
+    """In eighty columns the names and alphas are whole; a program that reads a pipe gets every column on one line."""
+    name = "model.decoder.layers.7.self_attention.query"
+    np.savez(tmp_path / "net.npz", **{f"{name}.weight": np.random.default_rng(0).normal(size=(80, 60))})
+    assert run(["analyze", str(tmp_path / "net.npz")]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if name in line)
+    assert line.split()[1:5] == ["dense", "80", "x", "60"]
+    monkeypatch.setenv("COLUMNS", "80")
+    assert run(["analyze", str(tmp_path / "net.npz")]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.partition("AlphaScore")[0].splitlines())) <= 80
+    assert name in "".join(line[:30].strip() for line in out.splitlines())
+    assert "…" not in out
+
+
+def test_names_are_shown_and_not_obeyed(tmp_path, capsys):
+    """Markup and escape sequences in a layer's name reach neither the table's layout nor the terminal."""
+    weights = torch.randn(64, 64)
+    torch.save({"[/red]\x1b[2J.weight": weights, "[bold]tiny\x1b]0;x.weight": torch.eye(3)}, tmp_path / "net.pt")
+    assert run(["analyze", str(tmp_path / "net.pt")]) == 0
+    out = capsys.readouterr().out
+    assert r"[/red]\x1b[2J" in out
+    assert r"left out: [bold]tiny\x1b]0;x" in out
+    assert "\x1b" not in out
+    assert run(["analyze", "gone\x1b[2J.pt"]) == 2
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_many_weights_left_out_for_one_reason_are_one_line(tmp_path, capsys):
+    """The reason is said once with how many it concerns; `--json` names them all."""
+    tiny = {f"tiny.{i}.weight": np.eye(3) for i in range(9)}
+    np.savez(tmp_path / "net.npz", **tiny, **{"fc.weight": np.random.default_rng(0).normal(size=(80, 60))})
+    run(["analyze", str(tmp_path / "net.npz")])
+    assert "left out: 9 weights, tiny.0 the first: 3 eigenvalues" in capsys.readouterr().out
+    run(["analyze", str(tmp_path / "net.npz"), "--json"])
+    assert len(json.loads(capsys.readouterr().out)["skipped"]) == 9
 
 
 def test_every_help_page_teaches_by_example(capsys):

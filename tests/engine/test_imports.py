@@ -33,6 +33,7 @@ ROOMS = (
     "refit",
     "settings",
     "spectra",
+    "text",
     "traps",
 )
 ENGINE = [f"wwopt.{room}" for room in ROOMS] + [

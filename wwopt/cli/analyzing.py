@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 
 from wwopt.cli.options import (
+    Alignment,
     AsJson,
     Base,
     Cache,
+    Confidence,
     Device,
     Estimator,
     Exclude,
@@ -19,6 +21,7 @@ from wwopt.cli.options import (
     MaxEvals,
     MinEvals,
     Model,
+    Precision,
     Quiet,
     examples,
 )
@@ -47,6 +50,9 @@ def analyze(
     estimator: Estimator = "mle",
     min_evals: MinEvals = 50,
     max_evals: MaxEvals = None,
+    confidence: Confidence = None,
+    alignment: Alignment = False,
+    precision: Precision = "double",
     device: Device = "auto",
     cache: Cache = None,
     out: Annotated[
@@ -70,6 +76,9 @@ def analyze(
         estimator=estimator,
         min_evals=min_evals,
         max_evals=max_evals,
+        confidence=confidence,
+        alignment=alignment,
+        precision=precision,
         device=device,
         cache=cache,
         progress=False if quiet else None,

@@ -13,6 +13,7 @@ from wwopt import __version__
 from wwopt.cli import analyzing, choosing, demonstrating, logged, reporting
 from wwopt.cli.options import examples
 from wwopt.cli.status import BAD_INPUT, DONE, INTERRUPTED
+from wwopt.text import printable
 
 __all__ = ["app", "run"]
 
@@ -45,7 +46,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    sys.stderr.write(f"wwopt: {' '.join(message.split())}\n")
+    sys.stderr.write(f"wwopt: {printable(' '.join(message.split()))}\n")
     return BAD_INPUT
 
 

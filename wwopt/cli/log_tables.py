@@ -7,9 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
+from wwopt.cli.console import new_table, open_console, plain
 from wwopt.cli.tables import number
 
 if TYPE_CHECKING:
@@ -35,15 +33,15 @@ def selection_json(selection: Selection) -> dict[str, Any]:
 
 def print_selection(selection: Selection, *, top: int, remarks: bool) -> None:
     """Print the best runs, what was left out, and the winner."""
-    console = Console()
+    console = open_console()
     shown = selection.table.head(top)
     words = ["name", *(column for column in ("study", "state") if selection.table[column].nunique() > 1)]
     numbers = ["step", "score", "alpha", *(term for term in selection.terms if shown[term].any())]
-    table = Table(title=f"Runs by {selection.metric} (lower is better)", title_justify="left")
+    table = new_table(f"Runs by {selection.metric} (lower is better)")
     for column in (*words, *numbers):
         table.add_column(column, justify="left" if column in words else "right", no_wrap=column in words)
     for row in shown.to_dict(orient="records"):
-        table.add_row(*(str(row[column]) for column in words), *(number(row[column]) for column in numbers))
+        table.add_row(*(plain(row[column]) for column in words), *(number(row[column]) for column in numbers))
     console.print(table)
     if remarks:
         hidden = len(selection.table) - top
@@ -68,7 +66,7 @@ def synced_json(done: Sequence[Synced]) -> list[dict[str, str]]:
 
 def print_synced(done: Sequence[Synced], *, remarks: bool) -> None:
     """Print a line for each journal; without ``remarks`` only those that are behind."""
-    console = Console()
+    console = open_console()
     for each in done:
         if remarks or not each.ok:
             message = f": {each.message}" if each.message else ""
@@ -96,7 +94,7 @@ def verified_json(found: Sequence[Verified]) -> list[dict[str, Any]]:
 
 def print_verified(found: Sequence[Verified], *, remarks: bool) -> None:
     """Print a line for each run and each point that it lacks; without ``remarks`` only the runs at fault."""
-    console = Console()
+    console = open_console()
     for each in found:
         if remarks or not each.ok:
             lacks = f"{len(each.missing)} missing, {len(each.doubled)} doubled"

@@ -10,9 +10,11 @@ from typing import Annotated, Literal
 import typer
 
 __all__ = [
+    "Alignment",
     "AsJson",
     "Base",
     "Cache",
+    "Confidence",
     "Device",
     "Estimator",
     "Exclude",
@@ -21,6 +23,7 @@ __all__ = [
     "MinEvals",
     "Model",
     "Models",
+    "Precision",
     "Quiet",
     "examples",
     "need",
@@ -42,6 +45,16 @@ MaxEvals = Annotated[
 Estimator = Annotated[
     Literal["mle", "hill", "peak", "tpl"],
     typer.Option(help="How alpha is estimated; each way has its own range of trained layers."),
+]
+Precision = Annotated[
+    Literal["double", "single"], typer.Option(help="Arithmetic; single takes half the time and moves alpha by 1e-4.")
+]
+Confidence = Annotated[
+    float | None,
+    typer.Option(help="Also give each alpha an interval of this confidence, such as .95.", show_default=False),
+]
+Alignment = Annotated[
+    bool, typer.Option("--alignment", help="Also measure whether neighbouring layers fit, and score by that.")
 ]
 Device = Annotated[str, typer.Option(help="Where to compute: auto, cpu, cuda, cuda:1, ...")]
 Cache = Annotated[

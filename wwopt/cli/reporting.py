@@ -61,6 +61,7 @@ def report(
     need("report", "jinja2")
     from wwopt.cli.sources import names_of, read_analysis  # noqa: PLC0415  (loads pandas)
     from wwopt.report import render_report  # noqa: PLC0415
+    from wwopt.text import printable  # noqa: PLC0415
 
     analyses: dict[str, Analysis] = {}
     unreadable: dict[str, str] = {}
@@ -81,7 +82,7 @@ def report(
         except (ValueError, OSError) as error:
             unreadable[name] = str(error)
     for reason in unreadable.values():
-        typer.echo(f"wwopt: {' '.join(reason.split())}", err=True)
+        typer.echo(f"wwopt: {printable(' '.join(reason.split()))}", err=True)
     if not analyses:
         return BAD_INPUT
     out.write_text(render_report(analyses, unreadable=unreadable), encoding="utf-8")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from wwopt.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -86,4 +88,4 @@ def short(name: str, longest: int = LONGEST) -> str:
     if len(name) > longest:
         head = longest // 2 - 1
         name = f"{name[:head]}…{name[len(name) - (longest - head - 1) :]}"
-    return "".join(c if c.isprintable() else "?" for c in name).replace("$", r"\$")
+    return printable(name).replace("$", r"\$")

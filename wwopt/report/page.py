@@ -18,6 +18,7 @@ from wwopt.plots.scale import scale_of
 from wwopt.report.charts import HEIGHT, flow, histogram, spectra
 from wwopt.report.verdict import judge
 from wwopt.score import default_score
+from wwopt.text import printable
 from wwopt.traps import STRONG_TRAP
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ def _clean(text: object) -> str:
     shown = str(text)
     if len(shown) > LONGEST:
         shown = f"{shown[: LONGEST // 2]}…{shown[-LONGEST // 2 :]}"
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shown)
+    return printable(shown)
 
 
 def _policy(style: str, script: str) -> str:
