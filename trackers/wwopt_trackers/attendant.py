@@ -78,6 +78,8 @@ class Attendant:
         """Let the courier end, which it does once the journal has no owner; one that is busy is left to itself."""
         if self._courier is None:
             return
+        if self._ledger.undrawn_runs(self._journal):
+            timeout = 0.0  # nobody waits for pictures
         try:
             self._courier.wait(GRACE if timeout is None else min(GRACE, timeout))
         except subprocess.TimeoutExpired:

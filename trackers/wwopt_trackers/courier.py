@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +59,22 @@ class Courier:
         outcomes = [self._attempt(run, settle=settle) for run in trials_first]
         return all(outcomes)
 
+    def illustrate(self) -> bool:
+        """Draw the pictures of one complete run, that of the best score first; whether there was one."""
+        runs = self.ledger.undrawn_runs(self.journal)
+        if not runs:
+            return False
+        run = min(runs, key=self._score)
+        delivery = self.ledger.delivery(run.id) or Delivery()
+        try:
+            self._destination = self._destination or connect(self.journal.about)
+            remote = self._destination.open(run, None, delivery)
+            remote.illustrate(self._draw(run))
+        except Exception as error:  # noqa: BLE001  (backends raise anything)
+            return self._failed(error)
+        self._record(run, replace(delivery, drawn=True))
+        return True
+
     def close(self) -> None:
         """Close the files."""
         self.journal.close()
@@ -86,13 +103,24 @@ class Courier:
             delivery = self._record(run, replace(delivery, artifact=artifact.id))
         if run.state and not delivery.closed and (settle or not self.journal.missing_artifacts(run.id)):
             self._close(run, remote)
-            self._record(run, replace(delivery, closed=True))
+            self._record(run, replace(delivery, closed=True, drawn=remote.fresh))
 
     def _close(self, run: Run, remote: RemoteRun) -> None:
-        if run.state == "complete" and self.journal.about["pictures"]:
-            remote.illustrate(draw(self.journal, run, worst=self.journal.about["pictures"]))
+        if remote.fresh and run.state == "complete" and self.journal.about["pictures"]:
+            remote.illustrate(self._draw(run))  # now or never; elsewhere pictures can wait
         remote.close(run, self.journal.last_numbers(run.id))
         del self._opened[run.id]
+
+    def _draw(self, run: Run) -> list[Path]:
+        try:
+            return draw(self.journal, run, worst=self.journal.about["pictures"])
+        except Exception as error:  # noqa: BLE001  (a picture that fails would fail again)
+            self._failed(error)
+            return []
+
+    def _score(self, run: Run) -> float:
+        scores = [entry.metrics["ww/score"] for entry in self.journal.entries(run.id) if "ww/score" in entry.metrics]
+        return scores[-1] if scores else math.inf
 
     def _open(self, run: Run) -> RemoteRun:
         if run.id in self._opened:

@@ -16,7 +16,7 @@ __all__ = ["Ledger"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS deliveries (run TEXT PRIMARY KEY, remote TEXT, entry INTEGER, artifact INTEGER,
-                                       closed INTEGER);
+                                       closed INTEGER, drawn INTEGER);
 CREATE TABLE IF NOT EXISTS faults (id INTEGER PRIMARY KEY, message TEXT);
 """
 
@@ -40,8 +40,8 @@ class Ledger:
     def record(self, run: str, delivery: Delivery) -> None:
         """Record how much of a run its backend has."""
         self._database.execute(
-            "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?)",
-            *(run, delivery.remote, delivery.entry, delivery.artifact, delivery.closed),
+            "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?)",
+            *(run, delivery.remote, delivery.entry, delivery.artifact, delivery.closed, delivery.drawn),
         )
 
     def open_runs(self, journal: Journal) -> list[Run]:
@@ -56,6 +56,17 @@ class Ledger:
             run
             for run in journal.runs()
             if (run.state and not _closed(deliveries.get(run.id))) or _lacks(run, deliveries, last)
+        ]
+
+    def undrawn_runs(self, journal: Journal) -> list[Run]:
+        """Complete runs whose pictures the backend lacks: nobody waits for them."""
+        if not journal.about["pictures"]:
+            return []
+        deliveries = self._deliveries()
+        return [
+            run
+            for run in journal.runs()
+            if run.state == "complete" and _closed(deliveries.get(run.id)) and not deliveries[run.id].drawn
         ]
 
     def add_fault(self, message: str) -> None:
@@ -76,7 +87,10 @@ class Ledger:
 
     def _deliveries(self, where: str = "", *values: object) -> dict[str, Delivery]:
         rows = self._database.execute(f"SELECT * FROM deliveries{where}", *values)  # noqa: S608  (a constant)
-        return {run: Delivery(remote, entry, artifact, bool(closed)) for run, remote, entry, artifact, closed in rows}
+        return {
+            run: Delivery(remote, entry, artifact, closed=bool(closed), drawn=bool(drawn))
+            for run, remote, entry, artifact, closed, drawn in rows
+        }
 
 
 def _closed(delivery: Delivery | None) -> bool:

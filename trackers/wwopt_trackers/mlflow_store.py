@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["MLflowDestination", "MLflowRun", "check_server", "stored"]
 
 RUN, ROLE = "wwopt.run", "wwopt.role"  # tags: the journal's id of a run; "study" or "trial"
+KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the page opens on what language models need
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100
 LONGEST_PARAM, LONGEST_TAG = 6000, 8000
@@ -120,7 +121,7 @@ class MLflowDestination:
             found = self._client.get_experiment_by_name(name)
             if found is None:
                 with suppress(MlflowException):  # another process may be faster
-                    self._client.create_experiment(name, self._about["artifacts"])
+                    self._client.create_experiment(name, self._about["artifacts"], KIND)
                 found = self._client.get_experiment_by_name(name)
             if found is None or found.lifecycle_stage == "deleted":
                 number = found and found.experiment_id
@@ -200,8 +201,9 @@ class MLflowRun:
         if trials and "ww/score" in trials[0].data.metrics:
             best, score = trials[0].info, trials[0].data.metrics["ww/score"]
             link = f"#/experiments/{self._experiment}/runs/{best.run_id}"
+            pictures = f"{link}/artifacts/ww/alpha-by-layer.png"
             self._client.set_tag(self.name, "wwopt.best", best.run_name)
-            note = f"Best trial: [{best.run_name}]({link}), score {score:.4g}; its pictures are under Artifacts, `ww`."
+            note = f"Best trial: [{best.run_name}]({link}), score {score:.4g}; [its pictures]({pictures})."
             self._client.set_tag(self.name, "mlflow.note.content", note)
 
 

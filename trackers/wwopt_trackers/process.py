@@ -48,11 +48,16 @@ def attend(path: Path) -> None:
             orphaned = not is_locked(path.with_suffix(OWNER))
             seen = courier.journal.version()
             done = courier.deliver(settle=orphaned)
+            drawn = done and courier.illustrate()
             if orphaned:
+                while courier.illustrate():
+                    pass
                 break
             if done and not adopted:
                 _adopt(courier.journal)
                 adopted = True
+            if drawn:
+                continue  # there may be more, but numbers go first
             pause = 0.0 if done else min(LONGEST_PAUSE, 2 * pause or POLL)
             _wait(courier.journal, pause, seen if done else None)
         courier.close()
@@ -69,7 +74,10 @@ def settle(journal: Path) -> str:
     with locked(journal.with_suffix(OWNER)), locked(journal.with_suffix(COURIER)):
         courier = Courier(journal)
         try:
-            return "" if courier.deliver(settle=True) else courier.ledger.faults()[-1][1]
+            fault = "" if courier.deliver(settle=True) else courier.ledger.faults()[-1][1]
+            while not fault and courier.illustrate():
+                pass
+            return fault
         finally:
             courier.close()
 

@@ -50,9 +50,10 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How far a run has come: the backend's name for it, and the last entry and artifact that it has."""
+    """How far a run has come: the backend's name for it, the last entry and artifact that it has, and its pictures."""
 
     remote: str | None = None
     entry: int = 0
     artifact: int = 0
     closed: bool = False
+    drawn: bool = False

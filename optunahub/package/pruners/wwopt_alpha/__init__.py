@@ -1,0 +1,5 @@
+"""Prune trainings by their weights alone."""
+
+from wwopt_objectives import AlphaPruner
+
+__all__ = ["AlphaPruner"]
