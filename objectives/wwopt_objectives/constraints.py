@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wwopt.score import AlphaScore
-
 if TYPE_CHECKING:
     import optuna
 
@@ -55,14 +53,14 @@ def fail_constraints(trial: optuna.Trial) -> None:
 
 def _values(analysis: Analysis) -> dict[str, float]:
     rows = analysis.details
-    if AlphaScore()(analysis) >= AlphaScore().maximum:
+    usable = rows["status"] == "success"
+    if not usable.any() or (rows["status"] == "non-finite").any():
         return dict.fromkeys(CONSTRAINTS, FAILED)
-    unusable = float((rows["status"] != "success").mean())
     return {
         "ww_collapsed": FEWEST_DIRECTIONS - float(rows["stable_rank"].fillna(0.0).min()),
         "ww_trapped": float(rows["trap_energy"].fillna(0.0).max()) - MOST_TRAPPED,
         "ww_undertrained": float((rows["alpha"] > 6).mean()) - MOST_OVER_6,
-        "ww_unusable": unusable,
+        "ww_unusable": float(1 - usable.mean()),
     }
 
 

@@ -37,7 +37,7 @@ class AlphaObjective:
     score : Score, optional
         What to minimise; None for `AlphaScore`.
     every : int or "auto"
-        Steps between two looks at the weights. "auto": three to ten looks at a training, fewer for larger
+        Steps between two looks at the weights. "auto": three to eight looks at a training, fewer for larger
         layers; where ``n_steps`` is not known, after 1, 2, 4, 8, ... steps. The last step is always looked at.
     n_steps : int, optional
         Number of models that `train` yields; `AlphaPruner` needs it to know how far a training has come.

@@ -106,6 +106,8 @@ class AlphaPruner(BasePruner):
 
     def _hopeless(self, study: optuna.Study, state: State) -> str | None:
         """Say that a training cannot become the best any more."""
+        if state.n_steps and not self._asked(state, state.n_steps):
+            return None  # before anything is read from the storage
         finished = _finished(study)
         comparable = [(other, bar) for other, bar in finished if other.steps[0] <= state.step <= other.steps[-1]]
         end = state.n_steps - 1 if state.n_steps else max((other.step for other, _ in finished), default=0)

@@ -15,7 +15,7 @@ from wwopt.weights import WeightMatrix, open_weights
 __all__ = ["Checkpoint", "checkpoints", "due", "interval"]
 
 AFFORDABLE = 2e9  # floating-point operations that all looks at one training may take together
-FEWEST, MOST = 3, 10  # looks at one training
+FEWEST, MOST = 3, 8  # looks at one training
 
 
 @dataclass(frozen=True)

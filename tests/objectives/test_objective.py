@@ -31,7 +31,7 @@ def test_a_returned_model_is_scored(network, storage):
         assert trial.value == pytest.approx(AlphaScore()(wwopt.analyze(network(trial.params["decay"]))))
         assert trial.user_attrs["ww_score"]["score"] == pytest.approx(trial.value)
         assert sum(trial.user_attrs["ww_score"]["terms"].values()) == pytest.approx(trial.value)
-        assert list(trial.constraints) == list(CONSTRAINTS)
+        assert sorted(trial.constraints) == list(CONSTRAINTS)  # gRPC keeps no order
 
 
 def test_a_module_and_its_loss(network):
@@ -53,12 +53,12 @@ def test_yielded_models_are_reported_and_the_last_counts(network):
 
 
 def test_auto_looks_depend_on_shapes_and_steps_alone(network):
-    """With ``n_steps`` a small network is looked at ten times; without, after 1, 2, 4, 8, ... steps."""
+    """With ``n_steps`` a small network is looked at eight times; without, after 1, 2, 4, 8, ... steps."""
 
     def train(trial):
         yield from (network() for _ in range(40))
 
-    assert list(run(train, n_steps=40).trials[0].intermediate_values) == list(range(3, 40, 4))
+    assert list(run(train, n_steps=40).trials[0].intermediate_values) == list(range(4, 40, 5))
     assert list(run(train).trials[0].intermediate_values) == [0, 1, 3, 7, 15, 31]
 
 

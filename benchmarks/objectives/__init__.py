@@ -1,0 +1,1 @@
+"""What looking at weights costs a study: ``python -m benchmarks.objectives.cost``."""

@@ -1,0 +1,80 @@
+"""What looking costs a study: ``python -m benchmarks.objectives.cost``.
+
+The demo's networks are trained with the demo's random settings by a plain objective and by an `AlphaObjective`, in
+alternating order; nothing is pruned, so that both train the same. The share is the difference as a part of the
+plain time, in the same storage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import optuna
+import torch
+
+from wwopt.cli.digits import EPOCHS, Trainer, load
+from wwopt_objectives import AlphaObjective
+
+__all__ = ["main", "measure"]
+
+ASKED = 0.05
+STORAGES = ("memory", "sqlite")
+
+
+def measure(storage: str, trials: int, rounds: int) -> list[float]:
+    """Share of the training time that an objective adds, a number for each round."""
+    torch.set_num_threads(1)
+    training, _ = load()
+    shares = []
+    for turn in range(rounds + 1):  # the first warms up and does not count
+        with tempfile.TemporaryDirectory() as folder:
+            train = Trainer(training, Path(folder), seed=turn)
+
+            def plain(trial: optuna.Trial, train: Trainer = train) -> float:
+                return [loss for _, loss in train(trial)][-1]
+
+            objective = AlphaObjective(train, n_steps=EPOCHS, artifact_store=False)
+            order = [("plain", plain), ("looks", objective)][:: 1 if turn % 2 else -1]
+            took = {name: _seconds(run, storage, trials, turn) for name, run in order}
+        shares.append(took["looks"] / took["plain"] - 1)
+    return shares[1:]
+
+
+def _seconds(objective: Callable[[optuna.Trial], object], storage: str, trials: int, seed: int) -> float:
+    """Time of a study whose settings are drawn at random; the same ones for the same seed."""
+    with tempfile.TemporaryDirectory() as folder:
+        study = optuna.create_study(
+            direction="minimize",
+            storage=None if storage == "memory" else f"sqlite:///{folder}/study.db",
+            sampler=optuna.samplers.RandomSampler(seed=seed),
+            pruner=optuna.pruners.NopPruner(),
+        )
+        start = time.perf_counter()
+        study.optimize(objective, n_trials=trials)  # type: ignore[arg-type]
+        return time.perf_counter() - start
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.objectives.cost", description=__doc__)
+    parser.add_argument("--trials", type=int, default=12, help="in each study (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="plain and with looks (default: %(default)s)")
+    parser.add_argument("--json", type=Path, help="also write the shares into a file")
+    options = parser.parse_args(argv)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    shares = {storage: measure(storage, options.trials, options.rounds) for storage in STORAGES}
+    print(f"Looking at the demo's networks, share of the training time (asked: below {ASKED:.0%})")
+    for storage, measured in shares.items():
+        print(f"  study in {storage:7s} median {statistics.median(measured):6.1%}  {[f'{s:.1%}' for s in measured]}")
+    if options.json:
+        options.json.write_text(json.dumps(shares), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
