@@ -37,8 +37,8 @@ class AlphaObjective:
     score : Score, optional
         What to minimise; None for `AlphaScore`.
     every : int or "auto"
-        Steps between two looks at the weights. "auto": three to eight looks at a training, fewer for larger
-        layers; where ``n_steps`` is not known, after 1, 2, 4, 8, ... steps. The last step is always looked at.
+        Steps between two looks at the weights. "auto": after the first step, then three to eight times, fewer for
+        larger layers; where ``n_steps`` is not known, after 1, 2, 4, 8, ... steps. The last step is always looked at.
     n_steps : int, optional
         Number of models that `train` yields; `AlphaPruner` needs it to know how far a training has come.
     trackers : iterable of Tracker
@@ -140,7 +140,8 @@ class AlphaObjective:
             last = checkpoint
             if self._with_loss:
                 _loss(checkpoint)
-            if due(checkpoint.step, every, self._n_steps):
+            first = self._every == "auto" and checkpoint.step == 0  # what diverges, mostly does so at once
+            if first or due(checkpoint.step, every, self._n_steps):
                 counts = self._look(follower, keeper, checkpoint, counts)
                 reason = follower.ask()
                 if reason is not None:

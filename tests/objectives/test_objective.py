@@ -53,12 +53,12 @@ def test_yielded_models_are_reported_and_the_last_counts(network):
 
 
 def test_auto_looks_depend_on_shapes_and_steps_alone(network):
-    """With ``n_steps`` a small network is looked at eight times; without, after 1, 2, 4, 8, ... steps."""
+    """With ``n_steps`` a small network is looked at first and then eight times; without, after 1, 2, 4, ... steps."""
 
     def train(trial):
         yield from (network() for _ in range(40))
 
-    assert list(run(train, n_steps=40).trials[0].intermediate_values) == list(range(4, 40, 5))
+    assert list(run(train, n_steps=40).trials[0].intermediate_values) == [0, *range(4, 40, 5)]
     assert list(run(train).trials[0].intermediate_values) == [0, 1, 3, 7, 15, 31]
 
 

@@ -1,0 +1,61 @@
+"""Two processes that train together, in a gloo group; run by `test_distributed`, once: ``python ranks.py FOLDER``."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import optuna
+import torch
+import torch.distributed as dist
+
+from wwopt_objectives import AlphaMonitor, AlphaPruner
+from wwopt_objectives.distributed import from_rank_zero
+from wwopt_objectives.watching import Watch
+
+
+def network(decay):
+    left, _, right = np.linalg.svd(np.random.default_rng(0).normal(size=(64, 64)))
+    model = torch.nn.Sequential(torch.nn.Linear(64, 64))
+    model[0].weight.data = torch.tensor(left * (1.0 + np.arange(64)) ** -decay @ right)
+    return model
+
+
+def raised(work):
+    try:
+        work()
+    except Exception as error:  # noqa: BLE001  (what was raised is what is tested)
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+def rank(number, folder):
+    dist.init_process_group("gloo", init_method=f"file://{folder / 'rendezvous'}", rank=number, world_size=2)
+    monitor = AlphaMonitor(network([0.5, 6.0][number]))  # rank 1 holds something else, which is never looked at
+    study = optuna.create_study(direction="minimize", pruner=AlphaPruner()) if number == 0 else None
+    watch = Watch(stop=False, trial=study.ask() if study else None)
+    watch.begin(network(6.0), 10)
+    epochs = 0
+    for epoch in range(10):
+        watch.step(network(6.0), epoch)
+        epochs += 1
+        if watch.reason:
+            break
+    found = {
+        "score": monitor.step(0).score,
+        "epochs": epochs,
+        "reason": watch.reason,
+        "result": raised(watch.result),
+        "frozen": raised(lambda: monitor.freeze(["0"])),
+        "failed": raised(lambda: from_rank_zero(lambda: 1 // 0)),
+    }
+    (folder / f"rank-{number}.json").write_text(json.dumps(found))
+    dist.destroy_process_group()
+
+
+if __name__ == "__main__":
+    child = os.fork()
+    rank(1 if child == 0 else 0, Path(sys.argv[1]))
+    if child:
+        sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))

@@ -1,0 +1,177 @@
+"""The callbacks inside the real training libraries, with Optuna and without."""
+
+import warnings
+
+import optuna
+import pytest
+import torch
+from optuna.trial import TrialState
+from torch.utils.data import DataLoader, TensorDataset
+
+from wwopt_objectives import AlphaPruner, AlphaScore, load_best
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of the libraries' own making
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::UserWarning"),
+]
+torch.manual_seed(0)
+INPUTS, CLASSES = torch.randn(32, 64), torch.randint(0, 4, (32,))
+
+
+def healthy():
+    """A network whose first layer has a tail that falls as a power, as a trained one has."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(64, 64), torch.nn.ReLU(), torch.nn.Linear(64, 4))
+    left, _, right = torch.linalg.svd(torch.randn(64, 64))
+    with torch.no_grad():
+        model[0].weight.copy_(left * torch.arange(1, 65) ** -0.5 @ right)
+    return model
+
+
+def collapse(model):
+    with torch.no_grad():
+        model[0].weight.copy_(torch.outer(torch.ones(64), torch.ones(64)) + 1e-3 * model[0].weight)
+
+
+class Lightning:
+    """Trains with Lightning, without a validation loop."""
+
+    @staticmethod
+    def callback(**options):
+        pytest.importorskip("pytorch_lightning")
+        from wwopt_objectives.lightning import AlphaCallback
+
+        return AlphaCallback(**options)
+
+    @staticmethod
+    def train(callback, model, epochs, folder, spoil=None):
+        import pytorch_lightning
+
+        class Module(pytorch_lightning.LightningModule):
+            def __init__(self):
+                super().__init__()
+                self.model = model
+
+            def training_step(self, batch, _):
+                inputs, classes = batch
+                if self.current_epoch == spoil:
+                    collapse(self.model)
+                loss = torch.nn.functional.cross_entropy(self.model(inputs), classes)
+                self.log("train_loss", loss)
+                return loss
+
+            def configure_optimizers(self):
+                return torch.optim.SGD(self.parameters(), lr=1e-3)
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            trainer = pytorch_lightning.Trainer(
+                max_epochs=epochs,
+                callbacks=[callback],
+                accelerator="cpu",
+                logger=False,
+                enable_checkpointing=False,
+                enable_progress_bar=False,
+                enable_model_summary=False,
+                default_root_dir=folder,
+            )
+            trainer.fit(Module(), DataLoader(TensorDataset(INPUTS, CLASSES), batch_size=16))
+        return trainer.current_epoch, trainer.callback_metrics
+
+
+class Transformers:
+    """Trains with a Hugging Face `Trainer`."""
+
+    @staticmethod
+    def callback(**options):
+        pytest.importorskip("accelerate")
+        from wwopt_objectives.transformers import AlphaTrainerCallback
+
+        return AlphaTrainerCallback(**options)
+
+    @staticmethod
+    def train(callback, model, epochs, folder, spoil=None):
+        from transformers import Trainer, TrainingArguments
+
+        class Model(torch.nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.model, self.batches = model, 0
+
+            def forward(self, x, labels):
+                if spoil is not None and self.batches >= 2 * spoil:
+                    collapse(self.model)
+                self.batches += 1
+                return {"loss": torch.nn.functional.cross_entropy(self.model(x), labels)}
+
+        arguments = TrainingArguments(
+            output_dir=str(folder),
+            num_train_epochs=epochs,
+            per_device_train_batch_size=16,
+            logging_strategy="epoch",
+            save_strategy="no",
+            report_to=[],
+            disable_tqdm=True,
+            use_cpu=True,
+            learning_rate=1e-3,
+        )
+        rows = [{"x": x, "labels": label} for x, label in zip(INPUTS, CLASSES, strict=True)]
+        trainer = Trainer(Model(), arguments, train_dataset=rows, callbacks=[callback])
+        trainer.train()
+        return round(trainer.state.epoch), None
+
+
+LIBRARIES = pytest.mark.parametrize("library", [Lightning, Transformers])
+
+
+@LIBRARIES
+def test_every_epoch_is_looked_at(library, tmp_path):
+    """Without Optuna there is a reading per epoch, of the weights as they are; nothing is stopped."""
+    callback, model = library.callback(), healthy()
+    epochs, metrics = library.train(callback, model, 3, tmp_path)
+    assert epochs == 3
+    assert [reading.step for reading in callback.history] == [0, 1, 2]
+    assert callback.reason is None
+    assert callback.result() == callback.history[-1].score
+    assert callback.history[-1].layers[0].name.endswith("model.0")
+    if metrics is not None:
+        assert float(metrics["ww_score"]) == pytest.approx(callback.result(), rel=1e-5)
+
+
+@LIBRARIES
+def test_a_broken_network_is_stopped(library, tmp_path):
+    """A layer that collapses in the second epoch ends the training there, and the reason names it."""
+    callback = library.callback()
+    epochs, _ = library.train(callback, healthy(), 5, tmp_path, spoil=1)
+    assert epochs == 2
+    assert "model.0 is collapsed" in callback.reason
+
+
+@LIBRARIES
+def test_in_an_optuna_study(library, tmp_path):
+    """A trial is reported to and kept, or pruned with its reason; constraints come either way."""
+    study = optuna.create_study(direction="minimize", pruner=AlphaPruner())
+
+    def objective(trial):
+        callback = library.callback(trial=trial, every=2, artifact_store=None)
+        library.train(callback, healthy(), 3, tmp_path, spoil=1 if trial.number else None)
+        return callback.result()
+
+    study.optimize(objective, n_trials=2)
+    first, second = study.trials
+    assert first.state == TrialState.COMPLETE
+    assert list(first.intermediate_values) == [1, 2]
+    assert first.value == first.intermediate_values[2] == first.user_attrs["ww_score"]["score"]
+    assert AlphaScore()(load_best(study).analysis) == pytest.approx(first.value)
+    assert second.state == TrialState.PRUNED
+    assert second.user_attrs["ww_pruned_by"].startswith("collapsed: a stable rank")
+    assert max(first.constraints.values()) <= 0 < max(second.constraints.values())
+    assert study.user_attrs["ww_score"]["name"] == "AlphaScore"
+
+
+@LIBRARIES
+def test_arguments_are_checked(library):
+    """An interval of nothing is refused at once."""
+    with pytest.raises(ValueError, match="`every` must be at least 1, got 0"):
+        library.callback(every=0)
