@@ -51,12 +51,13 @@ def eigenvalues(stack: Values, *, precision: Precision = "double", device: str =
     >>> eigenvalues(np.array([[[3.0, 0.0], [0.0, 2.0], [0.0, 0.0]]])).tolist()
     [[4.0, 9.0]]
     """
-    if device != "cpu":
-        evals = _on_device(stack, DTYPES[precision], device)
-    elif stack.shape[2] < SMALL or not is_available():
-        evals = _all_at_once(stack, DTYPES[precision])
-    else:
-        evals = np.stack([_one_by_one(W, DTYPES[precision]) for W in stack])
+    with np.errstate(over="ignore", invalid="ignore"):  # what is not finite comes out as NaN
+        if device != "cpu":
+            evals = _on_device(stack, DTYPES[precision], device)
+        elif stack.shape[2] < SMALL or not is_available():
+            evals = _all_at_once(stack, DTYPES[precision])
+        else:
+            evals = np.stack([_one_by_one(W, DTYPES[precision]) for W in stack])
     np.maximum(evals, 0.0, out=evals)
     return evals
 
@@ -90,9 +91,8 @@ def _contiguous(block: Values, dtype: type[np.float64 | np.float32]) -> Values:
 
 def _all_at_once(stack: Values, dtype: type[np.float64 | np.float32]) -> Floats:
     converted = np.ascontiguousarray(stack, dtype)
-    with np.errstate(over="ignore", invalid="ignore"):
-        gram: Values = np.matmul(converted.swapaxes(1, 2), converted)
-        finite = np.isfinite(np.trace(gram, axis1=1, axis2=2))
+    gram: Values = np.matmul(converted.swapaxes(1, 2), converted)
+    finite = np.isfinite(np.trace(gram, axis1=1, axis2=2))
     evals = np.full(gram.shape[:2], np.nan)
     evals[finite] = np.linalg.eigvalsh(gram[finite])
     return evals

@@ -101,6 +101,38 @@ def test_compressed_structure_is_refused(tmp_path, suffix, member):
         wwopt.analyze(path)
 
 
+def test_damaged_values_of_an_npz_are_named(tmp_path):
+    """What is found out only when values are read names the file too."""
+    path = tmp_path / "cut.npz"
+    with zipfile.ZipFile(path, "w") as archive, archive.open("a.npy", "w") as entry:
+        np.lib.format.write_array_header_1_0(entry, {"descr": "<f8", "fortran_order": False, "shape": (60, 60)})
+        entry.write(bytes(60 * 60 * 8))
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"cut\.npz is damaged: a\.npy cannot be read: Bad CRC"):
+        wwopt.analyze(path)
+
+
+def test_tensor_with_fewer_strides_than_sizes(tmp_path):
+    """A tensor whose place contradicts its shape is refused by name."""
+    path = tmp_path / "odd.pt"
+    torch.save({"a.weight": torch.ones(60, 60)}, path, _use_new_zipfile_serialization=False)
+    strides = b"K<K\x01\x86"
+    assert path.read_bytes().count(strides) == 1
+    path.write_bytes(path.read_bytes().replace(strides, b"K\x01\x85"))
+    with pytest.raises(ValueError, match=r"odd\.pt is damaged: the tensor 'a\.weight' has no shape"):
+        wwopt.analyze(path)
+
+
+@pytest.mark.parametrize(("dtype", "bits"), [(np.float16, 0x7D01), (np.float32, 0x7FA00001)])
+def test_signalling_nan_makes_no_noise(dtype, bits):
+    """A NaN of the kind that warns when it is converted is as silent as any other."""
+    weight = np.ones((60, 20), dtype)
+    weight.view(f"u{weight.itemsize}")[3, 4] = bits
+    assert list(wwopt.analyze({"a": weight}, min_evals=2).details["status"]) == ["non-finite"]
+
+
 @pytest.mark.parametrize("keep", [0, 1, 7, 100, -1, -300])
 @pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
 def test_truncated_checkpoint_is_named(tmp_path, suffix, keep):

@@ -56,7 +56,12 @@ def is_pt2(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("archive_format") for name in archive.namelist())
-    except zipfile.BadZipFile:
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        NotImplementedError,
+        EOFError,
+    ):  # said when it is read
         return False
 
 
@@ -82,7 +87,7 @@ def _pt2_entries(path: Path) -> tuple[list[tuple[str, StoredTensor]], _Places]:
         folder = config.removesuffix("model_weights_config.json")
         tensors = []
         storages: dict[str, tuple[int, int]] = {}
-        for name, entry in json.loads(read_text(archive, archive.getinfo(config)))["config"].items():
+        for name, entry in json.loads(read_text(file, archive.getinfo(config)))["config"].items():
             if entry["use_pickle"]:
                 raise ValueError(f"the weight {name!r} is pickled")
             key, meta = str(entry["path_name"]), entry["tensor_meta"]
@@ -107,7 +112,8 @@ class _Places:
     def describe(self, name: str, tensor: StoredTensor, layer_type: str | None) -> NamedTensor:
         """Turn a stored tensor, whose every number may be a lie, into one that can be read."""
         shape, dtype = tensor.shape, tensor.storage.dtype
-        if not all(type(number) is int and number >= 0 for number in (*shape, *tensor.strides, tensor.offset)):
+        numbers = (*shape, *tensor.strides, tensor.offset)
+        if len(shape) != len(tensor.strides) or not all(type(number) is int and number >= 0 for number in numbers):
             raise ValueError(f"{self.path} is damaged: the tensor {name!r} has no shape.")
         reason = self._why_unusable(tensor)
         if reason is not None:

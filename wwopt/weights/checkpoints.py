@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -69,9 +70,9 @@ def _read_zip(path: Path) -> Checkpoint:
         if root is None:
             raise ValueError("the archive holds no `data.pkl`")
         order = entries.get(f"{root}byteorder")
-        if order is not None and read_text(archive, order) == b"big":
+        if order is not None and read_text(file, order) == b"big":
             raise ValueError("it was written on a big-endian machine; load and save it there as safetensors")
-        content = unpickle(io.BytesIO(read_text(archive, entries[f"{root}data.pkl"])), _storage)
+        content = unpickle(io.BytesIO(read_text(file, entries[f"{root}data.pkl"])), _storage)
         prefix = f"{root}data/"
         storages = {
             name.removeprefix(prefix): place(file, info) for name, info in entries.items() if name.startswith(prefix)
@@ -79,13 +80,16 @@ def _read_zip(path: Path) -> Checkpoint:
     return Checkpoint(content, storages)
 
 
-def read_text(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+def read_text(file: io.BufferedReader, info: zipfile.ZipInfo) -> bytes:
     """Read what describes the values; compressed, a small file could ask for any amount of memory and time."""
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{info.filename} is compressed")
-    if info.file_size > LONGEST_TEXT:
-        raise ValueError(f"{info.filename} alone has {info.file_size} bytes")
-    return archive.read(info)
+    start, size = place(file, info)
+    if size > LONGEST_TEXT:
+        raise ValueError(f"{info.filename} alone has {size} bytes")
+    file.seek(start)
+    content = file.read(size)
+    if zlib.crc32(content) != info.CRC:
+        raise ValueError(f"{info.filename} does not agree with its checksum")
+    return content
 
 
 def place(file: io.BufferedReader, info: zipfile.ZipInfo) -> tuple[int, int]:
@@ -106,23 +110,39 @@ def _read_legacy(path: Path) -> Checkpoint:
     """Read the format before torch 1.6: four pickles, the keys of the storages, then their values in that order."""
     size = path.stat().st_size
     with path.open("rb") as file:
-        if unpickle(file, _storage) != LEGACY_MAGIC:
+        pickles = _Bounded(file, size)
+        if unpickle(pickles, _storage) != LEGACY_MAGIC:
             raise ValueError("it does not begin as torch's files do")
-        unpickle(file, _storage), unpickle(file, _storage)
+        unpickle(pickles, _storage), unpickle(pickles, _storage)
         found: dict[str, Storage] = {}
 
         def remember(pid: tuple[Any, ...]) -> Storage:
             storage = _storage(pid)
             return found.setdefault(storage.key, storage)
 
-        content = unpickle(file, remember)
+        content = unpickle(pickles, remember)
         storages = {}
-        for key in _strings(unpickle(file, _storage)):
+        for key in _strings(unpickle(pickles, _storage)):
             nbytes = int.from_bytes(file.read(8), "little") * ITEM_SIZES[found[key].dtype]
             storages[key] = (file.tell(), nbytes)
             if file.seek(nbytes, io.SEEK_CUR) > size:
                 raise ValueError("it is cut off within its values")
     return Checkpoint(content, storages)
+
+
+class _Bounded:
+    """A file that refuses to read beyond its end, where Python would first take the memory that is asked for."""
+
+    def __init__(self, file: io.BufferedReader, size: int) -> None:
+        self._file = file
+        self._size = size
+        self.readline = file.readline
+
+    def read(self, count: int) -> bytes:
+        """Read exactly as many bytes."""
+        if count > self._size - self._file.tell():
+            raise EOFError("it ends within its structure")
+        return self._file.read(count)
 
 
 def _storage(pid: tuple[Any, ...]) -> Storage:

@@ -37,7 +37,8 @@ class LowRank:
 
     def __call__(self) -> NDArray[np.float64]:
         """Return a matrix for each place of a kernel, shape (k, rank, rank); NaN where a factor is not finite."""
-        B, A = (np.float64(factor).reshape(*factor.shape[:2], -1) for factor in (self.B(), self.A()))
+        with np.errstate(invalid="ignore"):
+            B, A = (np.float64(factor).reshape(*factor.shape[:2], -1) for factor in (self.B(), self.A()))
         if not (np.isfinite(B).all() and np.isfinite(A).all()):
             return np.full((A.shape[2], A.shape[0], A.shape[0]), np.nan)
         left = _triangular(B[:, :, 0])

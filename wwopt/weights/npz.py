@@ -32,8 +32,13 @@ class InNpz:
 
     def __call__(self) -> NDArray[np.floating[Any]]:
         """Return a copy."""
-        with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
-            values: NDArray[np.floating[Any]] = np.lib.format.read_array(file, allow_pickle=False)
+        try:
+            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
+                values: NDArray[np.floating[Any]] = np.lib.format.read_array(file, allow_pickle=False)
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # what is damaged can break anywhere
+            raise ValueError(f"{self.path} is damaged: {self.member} cannot be read: {error}") from error
         return values
 
 

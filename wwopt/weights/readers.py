@@ -170,7 +170,8 @@ class Difference:
     def __call__(self) -> Values:
         """Return a copy in the more precise of the two types, at least float32."""
         values, base = self.read(), self.base()
-        difference: Values = np.subtract(values, base, dtype=np.result_type(values, base, np.float32))
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite stays so
+            difference: Values = np.subtract(values, base, dtype=np.result_type(values, base, np.float32))
         return difference
 
 

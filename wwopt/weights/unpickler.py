@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import pickle
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from wwopt.weights.stand_ins import KEYS, Record, Storage, blank, stand_in
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Callable
 
 __all__ = ["unpickle"]
 
 
-def unpickle(stream: io.BufferedIOBase, find_storage: Callable[[tuple[Any, ...]], Storage]) -> object:
+class _Stream(Protocol):
+    """What a pickle is read from."""
+
+    def read(self, count: int, /) -> bytes: ...
+    def readline(self) -> bytes: ...
+
+
+def unpickle(stream: _Stream, find_storage: Callable[[tuple[Any, ...]], Storage]) -> object:
     """Read the next pickle of a stream; nothing that it names is imported or called.
 
     Parameters

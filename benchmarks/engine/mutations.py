@@ -1,0 +1,178 @@
+"""Damaged files: valid ones of each format, and what is done to their headers."""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from safetensors.torch import save
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Callable
+
+__all__ = ["SEEDS", "mutate"]
+
+EXTREMES = (
+    0,
+    1,
+    -1,
+    2,
+    3,
+    255,
+    1 << 15,
+    1 << 31,
+    (1 << 31) - 1,
+    1 << 32,
+    1 << 40,
+    (1 << 63) - 1,
+    1 << 63,
+    (1 << 64) - 1,
+)
+ODDITIES = (
+    *EXTREMES,
+    0.5,
+    1e300,
+    True,
+    None,
+    "",
+    "F32",
+    "F64",
+    "I4",
+    "..",
+    "x" * 1000,
+    [],
+    {},
+    [[[[]]]],
+    {"shape": []},
+)
+HEADER = 2000  # bytes at the front of a file that a mutation without knowledge of the format hits
+
+
+def _state() -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(6, 5, generator=generator) for _ in range(2))
+    return {"a.weight": a, "a.bias": a[0], "b.weight": b.bfloat16(), "c.weight": b.T, "d.weight": a[None, None]}
+
+
+def _saved(content: object, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(content, buffer, **options)
+    return buffer.getvalue()
+
+
+def _npz(save_arrays: Callable[..., None]) -> bytes:
+    buffer = io.BytesIO()
+    save_arrays(buffer, **{name: tensor.float().numpy() for name, tensor in _state().items()})
+    return buffer.getvalue()
+
+
+def _module() -> torch.nn.Module:
+    torch.manual_seed(0)
+    return torch.nn.Sequential(torch.nn.Linear(6, 5), torch.nn.Conv2d(3, 4, 2))
+
+
+def _exported() -> bytes:
+    """Lay a weight out as ``torch.export.save`` does, which takes seconds to do it."""
+    meta = {"dtype": 7, "sizes": [{"as_int": 6}, {"as_int": 5}], "strides": [{"as_int": 5}, {"as_int": 1}],
+            "storage_offset": {"as_int": 0}}  # fmt: skip
+    config = {"config": {"a.weight": {"path_name": "weight_0", "use_pickle": False, "tensor_meta": meta}}}
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("m/archive_format", "pt2")
+        archive.writestr("m/data/weights/model_weights_config.json", json.dumps(config))
+        archive.writestr("m/data/weights/weight_0", np.ones(30, np.float32).tobytes())
+    return buffer.getvalue()
+
+
+SEEDS: dict[str, tuple[str, bytes]] = {
+    "safetensors": (".safetensors", save({name: tensor.clone().contiguous() for name, tensor in _state().items()})),
+    "zip": (".pt", _saved({"state_dict": _state(), "epoch": 3})),
+    "module": (".pt", _saved(_module())),
+    "legacy": (".pt", _saved(_state(), _use_new_zipfile_serialization=False)),
+    "legacy module": (".pt", _saved(_module(), _use_new_zipfile_serialization=False)),
+    "exported": (".pt2", _exported()),
+    "npz": (".npz", _npz(np.savez)),
+    "compressed npz": (".npz", _npz(np.savez_compressed)),
+}
+
+
+def mutate(content: bytes, suffix: str, rng: random.Random) -> bytes:
+    """Damage a file: with knowledge of its format half of the time, else its bytes."""
+    if rng.random() < 0.5:
+        return _bytes(content, rng, HEADER)
+    if suffix == ".safetensors":
+        return _safetensors(content, rng)
+    return _zip(content, rng) if content[:2] == b"PK" else _bytes(content, rng, len(content))
+
+
+def _bytes(content: bytes, rng: random.Random, limit: int) -> bytes:
+    data = bytearray(content)
+    for _ in range(rng.choice((1, 1, 2, 8))):
+        if not data:
+            break
+        at = rng.randrange(min(limit, len(data)))
+        kind = rng.randrange(7)
+        if kind == 0:
+            data[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            data[at] = rng.randrange(256)
+        elif kind == 2:
+            del data[at : at + rng.randrange(1, 16)]
+        elif kind == 3:
+            data[at:at] = rng.randbytes(rng.randrange(1, 16))
+        elif kind == 4:
+            data[at:at] = data[at : at + rng.randrange(1, 64)]
+        elif kind == 5:
+            del data[at + rng.randrange(64) :]
+        else:
+            width = rng.choice((1, 2, 4, 8))
+            data[at : at + width] = (rng.choice(EXTREMES) % (1 << 8 * width)).to_bytes(width, "little")
+    return bytes(data)
+
+
+def _safetensors(content: bytes, rng: random.Random) -> bytes:
+    length = int.from_bytes(content[:8], "little")
+    header = json.dumps(_json(json.loads(content[8 : 8 + length]), rng)).encode()
+    claimed = rng.choice((*EXTREMES, *[len(header)] * 20)) % (1 << 64)
+    return struct.pack("<Q", claimed) + header + content[8 + length :]
+
+
+def _json(value: Any, rng: random.Random) -> Any:
+    """Change a value somewhere below, or the value itself."""
+    items = (
+        list(value.items()) if isinstance(value, dict) else list(enumerate(value)) if isinstance(value, list) else []
+    )
+    if not items or rng.random() < 0.1:
+        return rng.choice(ODDITIES)
+    key, inner = rng.choice(items)
+    changed = dict(items) | {key: _json(inner, rng)}
+    if isinstance(value, dict):
+        return changed | ({str(rng.choice(ODDITIES)): rng.choice(items)[1]} if rng.random() < 0.1 else {})
+    return list(changed.values())
+
+
+def _zip(content: bytes, rng: random.Random) -> bytes:
+    """Damage an entry and write an archive that is whole otherwise, so that its checksums do not catch it."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(buffer, "w") as out:
+        infos = archive.infolist()
+        described = [info for info in infos if info.filename.endswith((".pkl", ".npy", ".json", "byteorder"))]
+        victim = rng.choice(described)
+        for info in infos:
+            data = archive.read(info)
+            if info is victim:
+                kind = rng.randrange(10)
+                if kind == 0:
+                    continue
+                if kind == 1:
+                    out.writestr(info.filename, data)
+                changed = _json(json.loads(data), rng) if info.filename.endswith(".json") and kind < 8 else None
+                data = _bytes(data, rng, len(data)) if changed is None else json.dumps(changed).encode()
+            out.writestr(info.filename, data, zipfile.ZIP_DEFLATED if rng.random() < 0.02 else info.compress_type)
+    return buffer.getvalue() if rng.random() < 0.8 else _bytes(buffer.getvalue(), rng, len(buffer.getvalue()))
