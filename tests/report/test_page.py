@@ -138,14 +138,15 @@ def test_five_hundred_layers_are_a_small_page(analysis):
 
 
 def test_networks_stand_side_by_side(analysis):
-    """The same layers are put in order by score; other layers are not, and the page says so."""
+    """The networks are ranked, by what the ranking says and with its reason and warnings."""
     first, second = many(analysis, 3), many(analysis, 3)
-    worse = replace(second, details=second.details.assign(alpha=5.5))
+    worse = replace(second, details=second.details.assign(stable_rank=3.0))
     text = " ".join(Page(render_report({"worse": worse, "better": first})).text)
-    name = type(wwopt.default_score(first)).__name__
-    assert re.search(rf"The same layers in all. By {name}, lower is better: better \S+, worse ", text)
+    assert "By score, since the networks have the same shapes, as epochs or recipes of one: better comes first." in text
     text = " ".join(Page(render_report({"first": first, "other": analysis})).text)
-    assert "These networks do not have the same layers." in text
+    assert "Broken, and ranked behind all others: other." in text
+    empty = wwopt.analyze({"w": np.eye(3)})
+    assert "first" in " ".join(Page(render_report({"first": first, "empty": empty})).text)
 
 
 @pytest.mark.parametrize(

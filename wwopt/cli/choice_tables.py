@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.table import Table
-
+from wwopt.cli.console import WIDE, new_table, open_console, plain
 from wwopt.cli.tables import number
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ __all__ = ["print_comparison", "print_ranking", "ranking_json"]
 
 MEANS = {"score": "score", "alpha": "alpha", "alpha_weighted": "alpha w.", "share_over_6": "> 6"}
 MORE_MEANS = {"share_trapped": "traps", "log_norm": "log norm", "stable_rank": "rank"}
-WIDE = 110  # columns of a terminal that has room for more
 SHARES = ("share_over_6", "share_trapped")
 MARKS = {"same": "[dim]=[/dim]", "changed": "~", "equivalent": "[green]=[/green]", "alert": "[bold red]![/bold red]"}
 
@@ -41,12 +38,12 @@ def ranking_json(ranking: Ranking) -> dict[str, Any]:
 
 def print_ranking(ranking: Ranking, *, remarks: bool = True) -> None:
     """Print a row per network, the best first, with ``remarks`` why so and what to keep in mind."""
-    console = Console()
+    console = open_console()
     if remarks:
         console.print(f"Ranked by {ranking.metric}: {ranking.reason}.", highlight=False, soft_wrap=True)
     labels = MEANS | (MORE_MEANS if console.width >= WIDE else {})
     shown = [column for column in labels if column != ranking.metric]
-    table = Table(box=None)
+    table = new_table("")
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("model", overflow="fold", min_width=12)
     for label in (ranking.metric, *(labels[column] for column in shown), "weights"):
@@ -54,18 +51,18 @@ def print_ranking(ranking: Ranking, *, remarks: bool = True) -> None:
     for name, row in _rows(ranking.table):
         model = name if row["status"] == "ranked" else f"{name} ({row['status']})"
         means = [_mean(column, row[column]) for column in shown]
-        table.add_row(_rank(row), model, _interval(row), *means, _size(row["parameters"]))
-    console.print(table, markup=False)
+        table.add_row(_rank(row), plain(model), _interval(row), *means, _size(row["parameters"]))
+    console.print(table)
     hints = [warning for warning in ranking.warnings if warning not in ranking.faults]
     for warning in hints if remarks else ():
-        console.print(warning, highlight=False, markup=False, soft_wrap=True)
+        console.print(plain(warning), soft_wrap=True)
 
 
 def print_comparison(comparison: Comparison, *, everything: bool = True) -> None:
     """Print a line per layer, or of the broken ones only, and a sentence on all."""
-    console = Console()
+    console = open_console()
     rows = comparison.table if everything else comparison.table[comparison.table["status"] == "alert"]
-    table = Table(box=None)
+    table = new_table("")
     table.add_column("")
     table.add_column("layer", overflow="fold")
     for column in ("distance", "spectrum", "alpha", "rank", "traps"):
@@ -74,12 +71,12 @@ def print_comparison(comparison: Comparison, *, everything: bool = True) -> None
     for name, row in _rows(rows):
         pairs = [_pair(row, column) for column in ("alpha", "stable_rank", "num_traps")]
         numbers = (number(row["distance"], 3), number(row["spectrum"], 3), *pairs)
-        table.add_row(MARKS[row["status"]], name, *numbers, row["note"] or row["status"])
+        table.add_row(MARKS[row["status"]], plain(name), *numbers, plain(row["note"] or row["status"]))
     if len(rows):
         console.print(table)
     for warning in comparison.warnings if everything else ():
-        console.print(warning, highlight=False, markup=False, soft_wrap=True)
-    console.print(_verdict(comparison), highlight=False, markup=False, soft_wrap=True)
+        console.print(plain(warning), soft_wrap=True)
+    console.print(plain(_verdict(comparison)), soft_wrap=True)
 
 
 def _rows(table: pd.DataFrame) -> Iterator[tuple[str, dict[str, Any]]]:

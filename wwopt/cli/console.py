@@ -26,7 +26,7 @@ def open_console() -> Console:
 
 def new_table(title: str) -> Table:
     """Begin a table in the house style."""
-    return Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    return Table(title=title or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
 
 
 def plain(text: object) -> Text:

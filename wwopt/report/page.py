@@ -16,19 +16,20 @@ from wwopt.analysis import LEADING, Analysis
 from wwopt.metrics import METRICS
 from wwopt.plots.scale import scale_of
 from wwopt.report.charts import HEIGHT, flow, histogram, spectra
+from wwopt.report.places import places
 from wwopt.report.verdict import judge
+from wwopt.report.words import MISSING, clean, shown
 from wwopt.score import default_score
-from wwopt.text import printable
 from wwopt.traps import STRONG_TRAP
 
 if TYPE_CHECKING:
+    import pandas as pd
     from jinja2 import Environment
 
 __all__ = ["render_report", "write_report"]
 
-LONGEST = 240  # characters of a name that are shown
 HEAVIEST = 6  # layers named as those that weigh most in a score
-MISSING, TIMES = "\N{EN DASH}", " \N{MULTIPLICATION SIGN} "
+TIMES = " \N{MULTIPLICATION SIGN} "
 
 
 def write_report(analyses: Analysis | Mapping[str, Analysis], path: str | os.PathLike[str]) -> Path:
@@ -72,7 +73,7 @@ def render_report(analyses: Analysis | Mapping[str, Analysis], *, unreadable: Ma
     by_name = {"network": analyses} if isinstance(analyses, Analysis) else dict(analyses)
     if not by_name:
         raise ValueError("`analyses` must hold at least one network.")
-    networks = [_network(name, analysis) for name, analysis in by_name.items()]
+    networks = [{"key": name, **_network(name, analysis)} for name, analysis in by_name.items()]
     style, script = _asset("page.css"), _asset("page.js")
     return (
         _environment()
@@ -80,8 +81,8 @@ def render_report(analyses: Analysis | Mapping[str, Analysis], *, unreadable: Ma
         .render(
             networks=networks,
             several=len(networks) > 1,
-            comparison=_compare(list(by_name.values()), networks) if len(networks) > 1 else "",
-            unreadable={_clean(name): _clean(reason) for name, reason in (unreadable or {}).items()},
+            comparison=places(by_name) if len(networks) > 1 else None,
+            unreadable={clean(name): clean(reason) for name, reason in (unreadable or {}).items()},
             data=_data(by_name),
             policy=_policy(style, script),
             style=style,
@@ -97,11 +98,11 @@ def _network(name: str, analysis: Analysis) -> dict[str, Any]:
     alpha, scale = rows["alpha"].dropna(), scale_of(analysis)
     total = max(len(rows), 1)
     return {
-        "name": _clean(name),
+        "name": clean(name),
         "verdict": judge(analysis),
         "score": _score(analysis),
-        "layers": [_layer(row) for row in rows.to_dict(orient="records")],
-        "skipped": [(_clean(name), _clean(reason)) for name, reason in analysis.skipped.itertuples(index=False)],
+        "layers": [_layer(row) for row in _rows(rows)],
+        "skipped": [(clean(name), clean(reason)) for name, reason in analysis.skipped.itertuples(index=False)],
         "scale": scale,
         "flow": flow(rows, scale),
         "histogram": histogram(rows, scale),
@@ -121,7 +122,7 @@ def _score(analysis: Analysis) -> dict[str, Any]:
     """The recommended score with what it is made of; only what every score has."""
     score = default_score(analysis)
     explained = score.explain(analysis)
-    weights = {_clean(name): sum(terms.values()) for name, terms in explained["layers"].items()}
+    weights = {clean(name): sum(terms.values()) for name, terms in explained["layers"].items()}
     heaviest = sorted(weights.items(), key=lambda item: -item[1])[:HEAVIEST]
     largest = max(map(abs, explained["terms"].values()), default=0) or 1
     return {
@@ -134,21 +135,8 @@ def _score(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _compare(analyses: list[Analysis], networks: list[dict[str, Any]]) -> str:
-    """Say which network the score prefers, or why it cannot."""
-    shapes = [{tuple(row) for row in a.details[["name", "N", "M", "rf"]].to_numpy()} for a in analyses]
-    scores = {network["score"]["name"] for network in networks}
-    if any(shape != shapes[0] for shape in shapes) or len(scores) > 1:
-        return (
-            "These networks do not have the same layers. Their pictures can be compared, their scores cannot: across "
-            "architectures no number from weights alone is reliable."
-        )
-    ordered = sorted(networks, key=lambda network: network["score"]["value"])
-    listed = ", ".join(f"{network['name']} {network['score']['value']:.3g}" for network in ordered)
-    return (
-        f"The same layers in all. By {scores.pop()}, lower is better: {listed}. This orders networks that were trained "
-        "on the same data."
-    )
+def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    return table.to_dict(orient="records")
 
 
 def _layer(row: Mapping[Any, Any]) -> dict[str, Any]:
@@ -156,8 +144,8 @@ def _layer(row: Mapping[Any, Any]) -> dict[str, Any]:
     trapped = row["trap_energy"] > STRONG_TRAP
     note = row["status"] if broken else row["warning"]
     return {
-        "name": _clean(row["name"]),
-        "type": _clean(row["layer_type"]),
+        "name": clean(row["name"]),
+        "type": clean(row["layer_type"]),
         "shape": f"{row['N']}{TIMES}{row['M']}" + (f"{TIMES}{row['rf']}" if row["rf"] > 1 else ""),
         "size": row["N"] * row["M"] * row["rf"],
         "alpha": row["alpha"],
@@ -191,16 +179,8 @@ def _data(analyses: Mapping[str, Analysis]) -> dict[str, Any]:
 def _number(value: Any) -> Any:
     """A number with four digits, ready for JSON; text as it may be shown."""
     if isinstance(value, str):
-        return _clean(value)
+        return clean(value)
     return float(f"{value:.4g}") if math.isfinite(value) else None
-
-
-def _clean(text: object) -> str:
-    """Text that can be shown: nothing invisible, nothing that is no character, not endless."""
-    shown = str(text)
-    if len(shown) > LONGEST:
-        shown = f"{shown[: LONGEST // 2]}…{shown[-LONGEST // 2 :]}"
-    return printable(shown)
 
 
 def _policy(style: str, script: str) -> str:
@@ -228,9 +208,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = _shown
+    environment.filters["number"] = shown
     return environment
-
-
-def _shown(value: float, digits: int = 2) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else MISSING
