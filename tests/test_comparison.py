@@ -98,6 +98,44 @@ def test_half_a_symmetry_is_a_fault(cnn):
     assert set(alerts(cnn, {**rescaled, "fc1.bias": cnn["fc1.bias"]})) == {"fc1", "fc2"}
 
 
+def test_a_folded_normalisation_is_harmless(cnn):
+    """Deployment multiplies batch normalisations into their convolutions; by other factors it is a fault."""
+    factors = cnn["bn2.weight"] / torch.sqrt(cnn["bn2.running_var"] + 1e-5)
+    folded = {name: W for name, W in cnn.items() if not name.startswith("bn2")}
+    folded["conv2.weight"] = cnn["conv2.weight"] * factors[:, None, None, None]
+    folded["conv2.bias"] = cnn["bn2.bias"] - cnn["bn2.running_mean"] * factors
+    table = wwopt.compare(cnn, folded, min_evals=NO_ALPHA).table
+    assert table.loc["conv2", "status"] == "equivalent"
+    folded["conv2.weight"] = cnn["conv2.weight"] * factors.flip(0)[:, None, None, None]
+    assert "conv2" in alerts(cnn, folded)
+
+
+@pytest.mark.parametrize("scale", [1e-3, 0.1, 1.0])
+def test_a_layer_drawn_anew_at_any_scale(minilm, scale):
+    """However small the new values are, nothing of the reference is left."""
+    name = "encoder.layer.5.intermediate.dense"
+    drawn = scale * torch.randn(1536, 384, generator=torch.Generator().manual_seed(0))
+    assert set(alerts(minilm, {**minilm, f"{name}.weight": drawn})) == {name}
+
+
+def test_low_rank_is_seen_through_rounding(minilm):
+    """A layer that was truncated to half its rank and stored in bfloat16 has full rank, but for nothing."""
+    name = "encoder.layer.4.attention.self.query"
+    u, s, vh = torch.linalg.svd(minilm[f"{name}.weight"])
+    truncated = (u[:, :192] * s[:192] @ vh[:192]).bfloat16()
+    assert alerts(minilm, {**minilm, f"{name}.weight": truncated})[name].fault == "rank"
+
+
+def test_a_patch_embedding_is_read_by_a_shortcut_too():
+    """In a network with attention a convolution before a normalisation may be added to the stream: its scale counts."""
+    rng = np.random.default_rng(0)
+    state = {"patch.weight": rng.normal(size=(64, 3, 4, 4)), "norm.weight": np.ones(64), "norm.bias": np.zeros(64),
+             "attention.query.weight": rng.normal(size=(64, 64))}  # fmt: skip
+    assert "patch" in alerts(state, {**state, "patch.weight": 10 * state["patch.weight"]})
+    del state["attention.query.weight"]
+    assert not alerts(state, {**state, "patch.weight": 10 * state["patch.weight"]})
+
+
 def test_embeddings_scaled_in_part(minilm):
     """The normalisation behind a sum removes a factor of all, not of one."""
     name = "embeddings.position_embeddings.weight"

@@ -163,6 +163,7 @@ def test_every_source_and_every_fault_is_a_row(tmp_path):
             "analysis": wwopt.analyze(block(3, 80, seed=2)),
             "saved": tmp_path / "saved.npz",
             "table": tmp_path / "details.csv",
+            "frame": pd.read_csv(tmp_path / "details.csv").assign(alpha=3.0),
             "damaged": tmp_path / "damaged.pt",
             "missing": tmp_path / "nothing.pt",
             "empty": tmp_path / "empty",
@@ -171,7 +172,7 @@ def test_every_source_and_every_fault_is_a_row(tmp_path):
         }
     )
     status = ranking.table["status"]
-    assert sorted(status.index[status == "ranked"]) == ["analysis", "file", "saved", "table"]
+    assert sorted(status.index[status == "ranked"]) == ["analysis", "file", "frame", "saved", "table"]
     notes = ranking.table["note"]
     assert "damaged.pt" in notes["damaged"]
     assert notes["missing"].startswith("No such file")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["diagnose", "diagnose_vectors"]
 
 UNRELATED = 0.2  # cosine below which a layer has nothing of the reference left
-STRUCTURE = 0.25  # spectra of noise differ by no more than this; beyond it the layer has learned something else
+OUTGROWN = 4.0  # shift from which on a layer has grown as in a diverging training, rather than been drawn anew
 MORE_ZEROS = 0.3
 FEWEST_CLIPPED = 8
 
@@ -110,8 +110,8 @@ def _lost_values(change: Change, thresholds: Thresholds) -> Finding | None:
 
 
 def _moved_too_far(change: Change, thresholds: Thresholds) -> Finding | None:
-    if change.distance > thresholds.distance and change.cosine < UNRELATED:
-        if change.spectrum < STRUCTURE or change.shift < 4:
+    if change.cosine < UNRELATED:
+        if change.shift < OUTGROWN:
             return Finding(
                 False, "unrelated", f"nothing of the reference is left (cosine {change.cosine:.2f}): drawn anew?"
             )

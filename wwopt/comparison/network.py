@@ -61,7 +61,11 @@ class Versions:
         width, place = _outputs(self.pairs[layer][0]), self.places[layer] + 1
         fitting = [stem for stem in self.norms() if self._gain_size(stem) == width]
         by_name = [stem for stem in fitting if _number(stem) and _number(stem) == _number(layer)]
-        by_place = [stem for stem in fitting if self.places.get(f"{stem}.weight") == place]
+        by_place = [
+            stem
+            for stem in fitting
+            if self.places.get(f"{stem}.weight") == place and stem.rpartition(".")[0] == layer.rpartition(".")[0]
+        ]
         return next(iter(by_name + by_place), None)
 
     def _gain_size(self, stem: str) -> int:

@@ -22,6 +22,7 @@ __all__ = ["find_scales"]
 Floats = NDArray[np.float64]
 
 MOST_OF_IT = 0.5  # relative distance that a rounding to a grid may leave beside a factor
+EPSILON = 1e-5  # torch's, in a batch normalisation
 EXACT = 0.03  # relative deviation up to which two factors count as one
 
 
@@ -63,12 +64,13 @@ def _explains(change: Change, axis: int, limits: tuple[float, float]) -> bool:
     if change.remainder(axis) > min(limits[1], change.remainder(None) / 3):
         return False
     factors = change.factors(axis)[change.before[axis] > 0]
-    return bool((factors > 0).all() and np.abs(np.log(factors)).max() > limits[0])
+    return bool(factors.all() and ((factors < 0).any() or np.abs(np.log(np.abs(factors))).max() > limits[0]))
 
 
 def _explain(one: _Scaled, scaled: dict[str, _Scaled], versions: Versions) -> Finding:
     reason = (
         _statistics(one, versions)
+        or _folded(one, versions)
         or _norm(one, versions)
         or _embeddings(one, scaled, versions)
         or _partner(one, scaled, versions)
@@ -115,12 +117,21 @@ def _statistics(one: _Scaled, versions: Versions) -> str:
     return ""
 
 
+def _folded(one: _Scaled, versions: Versions) -> str:
+    """A batch normalisation that the candidate no longer has, multiplied into the layer."""
+    factors, stem = _written(one, versions), versions.norm_behind(one.layer)
+    variance = versions.before.get(f"{stem}.running_var")
+    if factors is None or variance is None or f"{stem}.running_var" in versions.after:
+        return ""
+    expected = versions.before[f"{stem}.weight"] / np.sqrt(variance + EPSILON)
+    return f"which {stem} did before and is gone" if _close(factors, expected, np.abs(expected)) else ""
+
+
 def _norm(one: _Scaled, versions: Versions) -> str:
     """A normalisation without statistics that reads the layer and nothing else; with attention there are shortcuts."""
     if one.uniform is None or one.uniform <= 0 or not _bias_scaled(one, versions):
         return ""
-    kind = versions.pairs[one.layer][0].layer_type
-    if kind == "embedding" or (kind == "dense" and versions.has_attention):
+    if versions.pairs[one.layer][0].layer_type == "embedding" or versions.has_attention:
         return ""
     stem = versions.norm_behind(one.layer)
     if stem is None or f"{stem}.running_var" in versions.before:

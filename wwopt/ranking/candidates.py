@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
+
 from wwopt.analysis import Analysis
 from wwopt.pipeline import analyze
 from wwopt.ranking.details import read_details
@@ -67,6 +69,8 @@ def read(source: object, options: Mapping[str, Any]) -> Analysis:
     """Analyse weights, or load what somebody has analysed."""
     if isinstance(source, Analysis):
         return source
+    if isinstance(source, pd.DataFrame):
+        return read_details(source)
     path = _path(source)
     if path is not None and path.suffix.lower() == ".csv":
         return read_details(path)
@@ -81,7 +85,7 @@ def inspect(source: object) -> Weights | None:
 
     path = _path(source)
     analysed = path is not None and (path.suffix.lower() == ".csv" or _is_saved(path))
-    return None if isinstance(source, Analysis) or analysed else open_weights(source)
+    return None if isinstance(source, (Analysis, pd.DataFrame)) or analysed else open_weights(source)
 
 
 def fingerprint(analysis: Analysis) -> str:

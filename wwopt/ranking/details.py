@@ -21,8 +21,8 @@ LARGEST = 1 << 28  # bytes of a table that can be one of layers
 FAILED = -1  # WeightWatcher's exponent where no power law fits
 
 
-def read_details(path: str | os.PathLike[str]) -> Analysis:
-    """Read a CSV of WeightWatcher's ``details`` as an `Analysis` without spectra.
+def read_details(source: str | os.PathLike[str] | pd.DataFrame) -> Analysis:
+    """Read WeightWatcher's ``details``, a table or its CSV, as an `Analysis` without spectra.
 
     The name of a layer is its ``longname``; the tables of the Nature paper have none, and a row for each slice
     of a convolution beside one for the layer, which is the one that counts.
@@ -34,7 +34,8 @@ def read_details(path: str | os.PathLike[str]) -> Analysis:
     ValueError
         It is no such table: it lacks a column, or has no row.
     """
-    table = _read(Path(path))
+    table = source if isinstance(source, pd.DataFrame) else _read(Path(source))
+    path = "The table" if isinstance(source, pd.DataFrame) else source
     missing = [column for column in NEEDED if column not in table]
     named = next((column for column in ("longname", "name", "layer_id") if column in table), None)
     if missing or named is None:

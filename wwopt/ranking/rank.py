@@ -95,9 +95,9 @@ def rank(
     Parameters
     ----------
     candidates : mapping of str to source, or iterable of paths
-        Each is what `wwopt.analyze` reads, an `Analysis` or a saved one, a CSV of WeightWatcher's ``details``, a folder
-        of checkpoints, a run (``runs:/ID``) or a registered model (``models:/NAME``) of MLflow. Networks are read one
-        after the other; one that cannot be read is a row that says why.
+        Each is what `wwopt.analyze` reads, an `Analysis` or a saved one, WeightWatcher's ``details`` (table or CSV), a
+        folder of checkpoints, a run (``runs:/ID``) or a registered model (``models:/NAME``) of MLflow. Networks are
+        read one after the other; one that cannot be read is a row that says why.
     metric : str or Score
         "auto" chooses by what is compared: networks of the same shapes by their score, one family at several sizes by
         ``alpha_weighted``; of different architectures too, with a warning. Else a score, "score", or a column of
