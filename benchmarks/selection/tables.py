@@ -129,6 +129,7 @@ def pruning_tables(result: Result) -> str:
         ("Trainings that ran to their end", lambda row: str(row["finished"])),
         ("Searches of 32: share of the epochs, mean", lambda row: f"{row['search_epochs']:.0%}"),
         ("Searches of 32: points lost, mean", lambda row: f"{row['search_lost']:.1f}"),
+        ("Searches of 32: points lost, worst", lambda row: f"{row['search_lost_worst']:.1f}"),
     ):
         rows = [
             [row["name"], SEES[row["sees"]], *[form(row["tasks"][name]) for name in names]] for row in result["pruners"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import math
 from collections.abc import Iterable, Mapping
@@ -81,11 +82,10 @@ class Follower:
         forget(trial)
 
     def look(self, checkpoint: Checkpoint) -> Look:
-        """Analyse a model, and leave on the trial what the pruner looks at."""
+        """Analyse a model."""
         analysis = analyze(checkpoint.model, progress=False, **self._options)
         look = self.last = Look(checkpoint, analysis, self._explain(analysis))
         self._state = observe(self._state, analysis, look.score, checkpoint.step, self._n_steps)
-        self._trial.set_user_attr(STATE, self._state)
         losses = {} if checkpoint.loss is None else {LOSS: checkpoint.loss}
         self._runs.log(analysis, checkpoint.step, {"ww/score": look.score, **losses})
         return look
@@ -97,7 +97,9 @@ class Follower:
             return None
         if len(trial.study.directions) == 1:  # with more Optuna takes no reports
             trial.report(look.score, look.checkpoint.step)
-        frozen = trial.study._storage.get_trial(trial._trial_id)  # noqa: SLF001  (what `should_prune` passes on)
+        # What `should_prune` passes on, with what `AlphaPruner` looks at: a commit less for each look.
+        frozen = copy.copy(trial.study._storage.get_trial(trial._trial_id))  # noqa: SLF001
+        frozen.user_attrs = {**frozen.user_attrs, STATE: self._state}
         return ask(trial.study.pruner, trial.study, frozen)
 
     def record(self, look: Look) -> None:
@@ -107,6 +109,7 @@ class Follower:
         trial.set_user_attr(SCORE, {"score": look.score, "terms": terms})
         trial.set_user_attr(SUMMARY, {name: native(value) for name, value in look.analysis.summary.items()})
         trial.set_user_attr(STEP, look.checkpoint.step)
+        trial.set_user_attr(STATE, self._state)
         if look.checkpoint.loss is not None:
             trial.set_user_attr(LOSS, native(look.checkpoint.loss))
         apply_constraints(trial, look.analysis)
