@@ -177,6 +177,17 @@ def test_a_network_without_layers_is_no_error():
         render_report({})
 
 
+def test_a_folder_and_a_table_are_read(analysis, tmp_path, capsys):
+    """The epochs of a run stand side by side, also a table of WeightWatcher's, which has no spectra."""
+    (tmp_path / "run").mkdir()
+    analysis.save(tmp_path / "run" / "epoch-2.npz")
+    analysis.details.rename(columns={"name": "longname"}).to_csv(tmp_path / "run" / "epoch-10.csv")
+    run(["report", str(tmp_path / "run"), "--out", str(tmp_path / "run.html")])
+    assert capsys.readouterr().out.endswith(": run/epoch-2.npz, run/epoch-10.csv\n")
+    data = data_of((tmp_path / "run.html").read_text())
+    assert [network["spectra"][0] is None for network in data["networks"]] == [False, True]
+
+
 def test_the_command_writes_the_page(analysis, tmp_path, capsys, monkeypatch):
     """Saved analyses and weights are read; what cannot be is said, on the page too, and the rest is kept."""
     monkeypatch.chdir(tmp_path)
@@ -184,10 +195,12 @@ def test_the_command_writes_the_page(analysis, tmp_path, capsys, monkeypatch):
     np.savez("weights.npz", **{"fc.weight": np.random.default_rng(0).normal(size=(80, 60))})
     assert run(["report", "weights.npz", "--quiet"]) == 0
     assert run(["report", "net.npz"]) == 1
-    assert capsys.readouterr().out == "report.html: net\n"
+    assert capsys.readouterr().out == "report.html: net.npz\n"
     assert run(["report", "net.npz", "weights.npz", "gone.pt", "--out", "three.html"]) == 2
     assert capsys.readouterr().err == "wwopt: No such file: gone.pt\n"
     page = " ".join(Page((tmp_path / "three.html").read_text()).text)
     assert "No such file: gone.pt" in page
+    assert run(["analyze", "net.npz", "--json"]) == 1
+    assert json.loads(capsys.readouterr().out)["details"][0]["name"] == "a"
     assert run(["report", "gone.pt", "--out", "none.html"]) == 2
     assert not (tmp_path / "none.html").exists()

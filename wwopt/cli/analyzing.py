@@ -66,23 +66,23 @@ def analyze(
     Exit status 1 where a layer is broken: not finite, degenerate, or without a fit.
     """
     from wwopt.cli.tables import analysis_json, print_analysis  # noqa: PLC0415  (loads torch)
-    from wwopt.pipeline import analyze as analyze_weights  # noqa: PLC0415
+    from wwopt.ranking.candidates import read  # noqa: PLC0415
 
-    analysis = analyze_weights(
-        model,
-        base=base,
-        include=include or None,
-        exclude=exclude or None,
-        estimator=estimator,
-        min_evals=min_evals,
-        max_evals=max_evals,
-        confidence=confidence,
-        alignment=alignment,
-        precision=precision,
-        device=device,
-        cache=cache,
-        progress=False if quiet else None,
-    )
+    options = {
+        "base": base,
+        "include": include or None,
+        "exclude": exclude or None,
+        "estimator": estimator,
+        "min_evals": min_evals,
+        "max_evals": max_evals,
+        "confidence": confidence,
+        "alignment": alignment,
+        "precision": precision,
+        "device": device,
+        "cache": cache,
+        "progress": False if quiet else None,
+    }
+    analysis = read(model, options)
     if out is not None:
         analysis.save(out)
     if as_json:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["print_comparison", "print_ranking", "ranking_json"]
 
 MEANS = {"score": "score", "alpha": "alpha", "alpha_weighted": "alpha w.", "share_over_6": "> 6"}
-MORE_MEANS = {"share_trapped": "traps", "log_norm": "log norm", "stable_rank": "rank"}
+MORE_MEANS = {"share_trapped": "traps", "log_norm": "log norm", "stable_rank": "stable rank"}
 SHARES = ("share_over_6", "share_trapped")
 MARKS = {"same": "[dim]=[/dim]", "changed": "~", "equivalent": "[green]=[/green]", "alert": "[bold red]![/bold red]"}
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from wwopt.cli.options import (
+    Alignment,
     Base,
     Cache,
+    Confidence,
     Device,
     Estimator,
     Exclude,
@@ -17,6 +20,7 @@ from wwopt.cli.options import (
     MaxEvals,
     MinEvals,
     Models,
+    Precision,
     Quiet,
     examples,
     need,
@@ -25,6 +29,7 @@ from wwopt.cli.status import BAD_INPUT, DONE, FINDING
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
+    from wwopt.ranking.candidates import Candidate
 
 __all__ = ["commands"]
 
@@ -34,6 +39,7 @@ EXAMPLES = examples(
     {
         "report model.safetensors": "writes report.html, to be opened in any browser",
         "report bert.safetensors xlnet.safetensors --out pair.html": "two networks side by side",
+        "report run/checkpoints": "all epochs of a run",
         "report epoch-*.npz": "analyses that `wwopt analyze --out` has saved",
     }
 )
@@ -50,6 +56,9 @@ def report(
     estimator: Estimator = "mle",
     min_evals: MinEvals = 50,
     max_evals: MaxEvals = None,
+    confidence: Confidence = None,
+    alignment: Alignment = False,
+    precision: Precision = "double",
     device: Device = "auto",
     cache: Cache = None,
     quiet: Quiet = False,
@@ -59,28 +68,25 @@ def report(
     Exit status 1 where a layer is broken, 2 where a model cannot be read; the page then shows the others.
     """
     need("report", "jinja2")
-    from wwopt.cli.sources import names_of, read_analysis  # noqa: PLC0415  (loads pandas)
+    from wwopt.ranking.candidates import expand  # noqa: PLC0415  (loads pandas)
     from wwopt.report import render_report  # noqa: PLC0415
     from wwopt.text import printable  # noqa: PLC0415
 
-    analyses: dict[str, Analysis] = {}
-    unreadable: dict[str, str] = {}
-    for name, model in zip(names_of(models), models, strict=True):
-        try:
-            analyses[name] = read_analysis(
-                model,
-                base=base,
-                include=include or None,
-                exclude=exclude or None,
-                estimator=estimator,
-                min_evals=min_evals,
-                max_evals=max_evals,
-                device=device,
-                cache=cache,
-                progress=False if quiet else None,
-            )
-        except (ValueError, OSError) as error:
-            unreadable[name] = str(error)
+    options = {
+        "base": base,
+        "include": include or None,
+        "exclude": exclude or None,
+        "estimator": estimator,
+        "min_evals": min_evals,
+        "max_evals": max_evals,
+        "confidence": confidence,
+        "alignment": alignment,
+        "precision": precision,
+        "device": device,
+        "cache": cache,
+        "progress": False if quiet else None,
+    }
+    analyses, unreadable = _read_all(expand(models), options)
     for reason in unreadable.values():
         typer.echo(f"wwopt: {printable(' '.join(reason.split()))}", err=True)
     if not analyses:
@@ -90,3 +96,20 @@ def report(
         typer.echo(f"{out}: {', '.join(analyses)}")
     broken = any((analysis.details["status"] != "success").any() for analysis in analyses.values())
     return BAD_INPUT if unreadable else FINDING if broken else DONE
+
+
+def _read_all(
+    candidates: Sequence[Candidate], options: Mapping[str, Any]
+) -> tuple[dict[str, Analysis], dict[str, str]]:
+    """Read what can be read; the rest with its reason."""
+    from wwopt.ranking.candidates import FAULTS, read  # noqa: PLC0415  (loads pandas)
+
+    analyses: dict[str, Analysis] = {}
+    unreadable = {candidate.name: candidate.fault for candidate in candidates if candidate.fault}
+    for candidate in candidates:
+        if not candidate.fault:
+            try:
+                analyses[candidate.name] = read(candidate.source, options)
+            except FAULTS as error:
+                unreadable[candidate.name] = str(error)
+    return analyses, unreadable

@@ -85,7 +85,8 @@ def spectra(analysis: Analysis) -> list[dict[str, Any] | None]:
 
 
 def _spectrum(analysis: Analysis, row: dict[Any, Any]) -> dict[str, Any] | None:
-    shown = spectral_density(analysis.spectra[row["name"]], row)
+    evals = analysis.spectra.get(row["name"])  # a table of WeightWatcher's has none
+    shown = None if evals is None else spectral_density(evals, row)
     if shown is None:
         return None
     drawn: dict[str, Any] = {"x": _logs(shown.x), "y": _logs(shown.density)}
