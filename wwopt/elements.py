@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Moments", "blocks", "moments_of", "pool"]
 
 Values = NDArray[np.floating[Any]]
+Pieces = Callable[[], Iterable[NDArray[np.float64]]]
 
 BLOCK = 1 << 15  # elements at a time: three arrays of them stay in a core's cache
 SMALLEST = -1000  # exponent of a unit: the inverse of a smaller one is infinite
@@ -76,18 +79,12 @@ def moments_of(stack: Values) -> list[Moments]:
     >>> moments.mean * moments.unit, moments.high * moments.unit
     (3.0, 6.0)
     """
-    low, high = stack.min(axis=(1, 2)), stack.max(axis=(1, 2))
-    largest = float(max(np.abs(low).max(), np.abs(high).max()))
+    largest = max(abs(float(stack.min())), abs(float(stack.max())))
     unit = math.ldexp(1.0, max(math.frexp(largest)[1], SMALLEST)) if largest > 0 else 1.0
-    size = stack[0].size
-    if size > BLOCK:
-        sums = [_sums(blocks(W, unit)) for W in stack]
-    else:
-        sums = [row for few in _rows(stack, unit) for row in _sums_of_rows(few)]
-    return [
-        Moments(size, unit, powers, _centred(W, unit, powers), float(least) / unit, float(most) / unit)
-        for W, powers, least, most in zip(stack, sums, low, high, strict=True)
-    ]
+    if stack[0].size > BLOCK:
+        return [_moments(W.size, unit, partial(blocks, W, unit)) for W in stack]
+    rows = (row for few in _rows(stack, unit) for row in few)
+    return [_moments(row.size, unit, partial(iter, (row,))) for row in rows]
 
 
 def pool(moments: Sequence[Moments]) -> Moments:
@@ -124,33 +121,26 @@ def _rows(stack: Values, unit: float) -> Iterator[NDArray[np.float64]]:
         yield np.multiply(few.reshape(len(few), -1), 1 / unit, dtype=np.float64)
 
 
-def _sums_of_rows(x: NDArray[np.float64]) -> Iterator[tuple[float, float, float, float]]:
-    square = x * x
-    products = ((x, x), (square, x), (square, square))
-    sums = [np.einsum("ij->i", x), *(np.einsum("ij,ij->i", left, right) for left, right in products)]
-    return zip(*(each.tolist() for each in sums), strict=True)
+def _moments(size: int, unit: float, pieces: Pieces) -> Moments:
+    sums, low, high = _sums(pieces())
+    mean, m2, m3, m4 = (power / size for power in sums)
+    variance = m2 - mean**2
+    centred = variance, m3 - 3 * mean * m2 + 2 * mean**3, m4 - 4 * mean * m3 + 6 * mean**2 * m2 - 3 * mean**4
+    if variance < CANCELLED * mean**2:
+        (_, second, third, fourth), *_ = _sums(x - mean for x in pieces())
+        centred = second / size, third / size, fourth / size
+    return Moments(size, unit, sums, centred, low, high)
 
 
-def _sums(pieces: Iterator[NDArray[np.float64]]) -> tuple[float, float, float, float]:
+def _sums(pieces: Iterable[NDArray[np.float64]]) -> tuple[tuple[float, float, float, float], float, float]:
+    """Sums of the first four powers, and the extremes."""
     first = second = third = fourth = 0.0
+    low, high = math.inf, -math.inf
     for x in pieces:
         square = x * x
         first += float(x.sum())
         second += float(x @ x)
         third += float(square @ x)
         fourth += float(square @ square)
-    return first, second, third, fourth
-
-
-def _centred(W: Values, unit: float, sums: Sequence[float]) -> tuple[float, float, float]:
-    mean, m2, m3, m4 = (power / W.size for power in sums)
-    variance = m2 - mean**2
-    if variance < CANCELLED * mean**2:
-        return _about(W, unit, mean)
-    return variance, m3 - 3 * mean * m2 + 2 * mean**3, m4 - 4 * mean * m3 + 6 * mean**2 * m2 - 3 * mean**4
-
-
-def _about(W: Values, unit: float, mean: float) -> tuple[float, float, float]:
-    _, *sums = _sums(x - mean for x in blocks(W, unit))
-    second, third, fourth = (power / W.size for power in sums)
-    return second, third, fourth
+        low, high = min(low, float(x.min())), max(high, float(x.max()))
+    return (first, second, third, fourth), low, high

@@ -122,19 +122,19 @@ def _measure(batch: Sequence[WeightMatrix], decomposed: Sequence[_Decomposed], s
     ]
 
 
-def _metrics(layers: Layers, settings: Settings) -> dict[str, Floats]:
+def _metrics(layers: Layers, settings: Settings) -> dict[str, list[float]]:
     """Compute every metric; layers that are unusable come out as infinities and NaN, which nobody sees."""
     with np.errstate(all="ignore"):
         return {
-            name: metric.compute(layers)
+            name: metric.compute(layers).tolist()
             for name, metric in METRICS.items()
             if settings.randomize or not metric.randomized
         }
 
 
-def _row(index: int, status: str, layers: Layers, columns: dict[str, Any]) -> dict[str, Any]:
+def _row(index: int, status: str, layers: Layers, columns: dict[str, list[float]]) -> dict[str, Any]:
     usable = status != "non-finite" and layers.evals[index, -1] > 0
-    numbers = {name: float(column[index]) for name, column in columns.items()} if usable else {}
+    numbers = {name: column[index] for name, column in columns.items()} if usable else {}
     return {"status": status, "warning": warning_of(status, numbers, layers.estimator), **numbers}
 
 

@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from wwopt.powerlaw import PowerLawFit
+
 if TYPE_CHECKING:
     from wwopt.elements import Moments
-    from wwopt.powerlaw import EstimatorName, PowerLawFit
+    from wwopt.powerlaw import EstimatorName
     from wwopt.traps import Traps
 
 __all__ = ["Floats", "Layers", "Weights", "total"]
 
 Floats = NDArray[np.float64]
+
+FITTED = tuple(each.name for each in fields(PowerLawFit))
+_numbers = attrgetter(*FITTED)
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,12 @@ class Layers:
 
     def fitted(self, name: str) -> Floats:
         """One number of each fit, NaN where there is none."""
-        return np.array([getattr(fit, name) if fit else math.nan for fit in self.fits], dtype=np.float64)
+        return self._fitted[name]
+
+    @cached_property
+    def _fitted(self) -> dict[str, Floats]:
+        rows = [_numbers(fit) if fit else (math.nan,) * len(FITTED) for fit in self.fits]
+        return dict(zip(FITTED, np.array(rows, dtype=np.float64).reshape(-1, len(FITTED)).T, strict=True))
 
     @property
     def is_whole(self) -> bool:
