@@ -136,6 +136,21 @@ def test_a_patch_embedding_is_read_by_a_shortcut_too():
     assert not alerts(state, {**state, "patch.weight": 10 * state["patch.weight"]})
 
 
+def test_queries_follow_keys_but_not_with_values(minilm):
+    """The same order within each head of queries and keys is harmless; inputs of a fused layer are another matter."""
+    order = torch.cat([32 * head + torch.randperm(32) for head in range(12)])
+    stem, after = "encoder.layer.5.attention.self", dict(minilm)
+    for part in ("query.weight", "query.bias", "key.weight", "key.bias"):
+        after[f"{stem}.{part}"] = minilm[f"{stem}.{part}"][order]
+    assert not alerts(minilm, after)
+    after = dict(minilm)
+    for part in ("query", "key"):
+        after[f"{stem}.{part}.weight"] = minilm[f"{stem}.{part}.weight"][:, order]
+    assert set(alerts(minilm, after)) == {f"{stem}.query", f"{stem}.key"}
+    after = {name: W[order] if name.startswith(stem) and W.dim() == 2 else W for name, W in minilm.items()}
+    assert set(alerts(minilm, after)) == {f"{stem}.{part}" for part in ("query", "key", "value")}
+
+
 def test_embeddings_scaled_in_part(minilm):
     """The normalisation behind a sum removes a factor of all, not of one."""
     name = "embeddings.position_embeddings.weight"
@@ -168,6 +183,17 @@ def test_nothing_in_common():
         wwopt.compare({"a.weight": np.ones((4, 4))}, {"b.weight": np.ones((4, 4))})
     with pytest.raises(ValueError, match="no layer of the same name and shape"):
         wwopt.compare({"a.weight": np.ones((4, 4))}, {"a.weight": np.ones((5, 4))})
+
+
+def test_names_behind_a_prefix(minilm):
+    """A head on top puts a prefix before all names; alpha finds its layer all the same."""
+    behind = {f"bert.{name}": W for name, W in minilm.items()}
+    for before, after, beginning in ((minilm, behind, "'bert.'"), (behind, minilm, "'nothing'")):
+        comparison = wwopt.compare(before, after)
+        assert comparison.ok
+        assert set(comparison.table["status"]) == {"same"}
+        assert f"begin with {beginning}" in comparison.warnings[0]
+        assert comparison.table["alpha"].equals(comparison.table["alpha_before"].rename("alpha"))
 
 
 def test_files_and_memory_say_the_same(cnn, tmp_path):

@@ -199,6 +199,20 @@ def test_a_folder_of_checkpoints_is_its_epochs(tmp_path):
     assert sorted(trainer.table.index) == [f"run/checkpoint-{epoch}" for epoch in (1, 10, 2)]
 
 
+def test_a_folder_that_is_one_network(tmp_path):
+    """A trainer's optimizer beside the model is no candidate, nor is the table beside a tracker's analysis."""
+    for name in ("model", "artifact"):
+        (tmp_path / name).mkdir()
+    save_file({key: torch.as_tensor(W) for key, W in block(2, 80).items()}, tmp_path / "model" / "model.safetensors")
+    torch.save({"state": {}}, tmp_path / "model" / "optimizer.pt")
+    analysis = wwopt.analyze(block(2, 80, seed=1))
+    analysis.save(tmp_path / "artifact" / "analysis.npz")
+    analysis.details.to_csv(tmp_path / "artifact" / "layers.csv")
+    ranking = wwopt.rank([tmp_path / "model", tmp_path / "artifact"])
+    assert sorted(ranking.table.index) == ["artifact/analysis.npz", "model"]
+    assert not ranking.faults
+
+
 def test_twins_are_named(tmp_path):
     """The same weights twice are a fault of the input, and are ranked nevertheless."""
     ranking = wwopt.rank({"a": block(2, 80), "b": block(2, 80), "c": block(2, 80, seed=4)})
@@ -290,6 +304,6 @@ def test_an_mlflow_registry(tmp_path, monkeypatch):
         }
     )
     status = ranking.table["status"]
-    assert sorted(status.index[status == "ranked"]) == ["digits/1", "digits/2", "run/analysis"]
+    assert sorted(status.index[status == "ranked"]) == ["digits/1", "digits/2", "run/analysis.npz"]
     assert "models:/digits@best cannot be fetched" in ranking.table.loc["alias", "note"]
     assert "No registered model is called 'no'" in ranking.table.loc["no", "note"]

@@ -11,7 +11,7 @@ import pandas as pd
 
 from wwopt.comparison.changes import Change, as_stored, measure_change, stored_shape
 from wwopt.comparison.diagnosis import diagnose, diagnose_vectors
-from wwopt.comparison.network import Versions, read_vectors
+from wwopt.comparison.network import Versions, read_vectors, rename_as
 from wwopt.comparison.orders import Finding
 from wwopt.comparison.thresholds import Thresholds
 from wwopt.execution import run
@@ -120,6 +120,7 @@ def compare(
     options: dict[str, Any] = {"include": include, "exclude": exclude, "min_evals": min_evals, "device": device,
                                "executor": executor, "cache": cache, "progress": progress}  # fmt: skip
     before, after = open_weights(reference), open_weights(candidate)
+    after, prefix = rename_as(before, after)
     chosen = _chosen(before, include, exclude)
     pairs, odd = _match(chosen, after)
     if not pairs:
@@ -127,11 +128,13 @@ def compare(
     versions = _versions(before, after, pairs, executor)
     findings = odd | diagnose(versions, thresholds)
     findings |= {} if include is not None or exclude is not None else dict(diagnose_vectors(versions, thresholds))
-    table = _table(chosen, versions, findings, analyze(reference, **options), analyze(candidate, **options))
+    table = _table(chosen, versions, findings, (analyze(reference, **options), analyze(candidate, **options)), prefix)
     alerts = tuple(Alert(name, found.fault, found.message) for name, found in findings.items() if not found.harmless)
     extra = [matrix.name for matrix in after.matrices if matrix.name not in {matrix.name for matrix in before.matrices}]
-    warnings = (f"not in the reference: {', '.join(extra)}",) if extra else ()
-    return Comparison(table, alerts, warnings, thresholds)
+    warnings = [f"not in the reference: {', '.join(extra)}"] if extra else []
+    if any(prefix):
+        warnings.append(f"the candidate's names begin with {prefix[1] or 'nothing'!r} for {prefix[0] or 'nothing'!r}")
+    return Comparison(table, alerts, tuple(warnings), thresholds)
 
 
 def _chosen(weights: Weights, include: Any, exclude: Any) -> list[WeightMatrix]:
@@ -216,10 +219,11 @@ def _table(
     chosen: list[WeightMatrix],
     versions: Versions,
     findings: Mapping[str, Finding],
-    before: Analysis,
-    after: Analysis,
+    analyses: tuple[Analysis, Analysis],
+    prefix: tuple[str, str],
 ) -> pd.DataFrame:
-    details = [analysis.details.set_index("name") for analysis in (before, after)]
+    details = [analysis.details.set_index("name") for analysis in analyses]
+    details[1].index = [prefix[0] + str(name).removeprefix(prefix[1]) for name in details[1].index]
     rows = []
     for matrix in chosen:
         change, finding = versions.changes.get(matrix.name), findings.get(matrix.name)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from wwopt.comparison.changes import Change
     from wwopt.weights import WeightMatrix, Weights
 
-__all__ = ["Versions", "is_key", "is_query", "read_vectors", "writes_rows"]
+__all__ = ["Versions", "is_key", "is_query", "read_vectors", "rename_as", "writes_rows"]
 
 Floats = NDArray[np.float64]
 
@@ -75,6 +76,40 @@ class Versions:
     def has_attention(self) -> bool:
         """Whether some layer is a query."""
         return any(is_query(name) for name in self.places)
+
+
+def rename_as(before: Weights, after: Weights) -> tuple[Weights, tuple[str, str]]:
+    """Give the candidate's tensors the reference's names where these differ by what they begin with.
+
+    ``BertModel`` and ``BertForMaskedLM`` save the same layers as ``encoder...`` and ``bert.encoder...``.
+
+    Returns
+    -------
+    tuple of (Weights, (str, str))
+        The candidate, and the beginnings of names in the reference and in the candidate; empty where nothing differs.
+    """
+    ours, theirs = ([matrix.name for matrix in weights.matrices] for weights in (before, after))
+    if set(ours) & set(theirs):
+        return after, ("", "")
+    ends = Counter(pair for first in ours for second in theirs if (pair := _beginnings(first, second)))
+    (our, their), count = ends.most_common(1)[0] if ends else (("", ""), 0)
+    if count < len(ours) / 2:
+        return after, ("", "")
+    return (
+        replace(
+            after,
+            matrices=tuple(replace(m, name=our + m.name.removeprefix(their)) for m in after.matrices),
+            vectors=tuple((i, replace(v, name=our + v.name.removeprefix(their))) for i, v in after.vectors),
+        ),
+        (our, their),
+    )
+
+
+def _beginnings(first: str, second: str) -> tuple[str, str] | None:
+    """What two names begin with where one is the other behind a dotted prefix."""
+    if second.endswith(f".{first}"):
+        return "", second.removesuffix(first)
+    return (first.removesuffix(second), "") if first.endswith(f".{second}") else None
 
 
 def read_vectors(weights: Weights) -> dict[str, Floats]:

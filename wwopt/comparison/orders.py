@@ -79,7 +79,7 @@ def _explain(name: str, sides: list[_Side], versions: Versions) -> Finding:
     """Call a new order harmless where another layer follows it on every axis, and the layer's bias as well."""
     partners: dict[str, None] = {}
     for side in (side for side in sides if side.layer == name):
-        others = [other for other in sides if other.layer != name and _follows(side, other)]
+        others = _followers(side, sides)
         if not others:
             return Finding(False, "permuted", f"its {side.axis} are permuted and no other layer follows")
         if side.writes and not _bias_follows(versions, side):
@@ -88,9 +88,13 @@ def _explain(name: str, sides: list[_Side], versions: Versions) -> Finding:
     return Finding(True, "", f"units in another order, as in {_listed(list(partners))}")
 
 
-def _follows(side: _Side, other: _Side) -> bool:
-    heads = {is_query(side.layer), is_query(other.layer)} == {is_key(side.layer), is_key(other.layer)} == {True, False}
-    return (heads or side.writes != other.writes or side.axis != other.axis) and same_order(side.order, other.order)
+def _followers(side: _Side, sides: list[_Side]) -> list[_Side]:
+    """Layers that read the units which this one writes, or the other way round; a query and a key follow each other."""
+    same = [other for other in sides if other.layer != side.layer and same_order(side.order, other.order)]
+    across = [other for other in same if side.writes != other.writes or side.axis != other.axis]
+    if across or not side.writes or not all(is_query(one.layer) or is_key(one.layer) for one in (side, *same)):
+        return across
+    return [other for other in same if is_query(other.layer) != is_query(side.layer)]
 
 
 def _bias_follows(versions: Versions, side: _Side) -> bool:

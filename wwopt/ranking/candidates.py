@@ -16,6 +16,7 @@ import pandas as pd
 from wwopt.analysis import Analysis
 from wwopt.pipeline import analyze
 from wwopt.ranking.details import read_details
+from wwopt.weights.folders import WHOLE
 
 if TYPE_CHECKING:
     from wwopt.weights import Weights
@@ -24,6 +25,7 @@ __all__ = ["Candidate", "expand", "fingerprint", "inspect", "read"]
 
 CHECKPOINTS = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".pt2", ".npz", ".csv")
 MODELS = ("config.json", "MLmodel", "adapter_config.json")
+ANALYSIS = "analysis.npz"  # what the trackers log, with a table beside it
 SAVED = "spectra/names.npy"  # what only a saved analysis holds
 RUN = re.compile(r"runs:/(?P<run>[^/]+)/?$")
 REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)/?$")
@@ -119,7 +121,10 @@ def _inner(source: object) -> Iterator[tuple[str, object]]:
 
 def _checkpoints(folder: Path) -> Iterator[tuple[str, object]]:
     """The files of a run's epochs, or folders with a model each, as trainers leave them."""
-    if any((folder / name).is_file() for name in MODELS):
+    if any((folder / name).is_file() for name in (*MODELS, *WHOLE)):
+        return
+    if (folder / ANALYSIS).is_file():
+        yield ANALYSIS, folder / ANALYSIS
         return
     entries = sorted(folder.iterdir(), key=lambda path: _by_number(path.name))
     files = [path for path in entries if path.is_file() and path.suffix in CHECKPOINTS]
@@ -155,8 +160,8 @@ def _logged(run: str) -> Iterator[tuple[str, object]]:
     try:
         steps = [entry.path for entry in client.list_artifacts(run, "ww") if entry.is_dir]
         if steps:
-            file = f"runs:/{run}/{max(steps)}/analysis.npz"
-            yield "analysis", Path(mlflow.artifacts.download_artifacts(artifact_uri=file))
+            file = f"runs:/{run}/{max(steps)}/{ANALYSIS}"
+            yield ANALYSIS, Path(mlflow.artifacts.download_artifacts(artifact_uri=file))
             return
         outputs = client.get_run(run).outputs
         models = [output.model_id for output in outputs.model_outputs] if outputs else []

@@ -13,7 +13,7 @@ from wwopt.weights.lora import CONFIG, read_adapter
 from wwopt.weights.matrix import NamedTensor, Weights
 from wwopt.weights.safetensors import read_sharded
 
-__all__ = ["read_folder", "read_index"]
+__all__ = ["WHOLE", "read_folder", "read_index"]
 
 ReadFile = Callable[[Path], Iterable[NamedTensor]]
 
