@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs drill lint types clean
+.PHONY: help demo test docs bench drill lint types clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ \t/' | expand -t 12
@@ -22,6 +22,9 @@ test: $(VENV)/.test  ## ruff, mypy strict and pytest
 docs: $(VENV)/.docs  ## build the documentation into site/
 	$(BIN)/python -m sphinx -q -W --keep-going -b html docs site
 	@echo "site/index.html"
+
+bench: $(VENV)/.test  ## time the engine beside WeightWatcher, and write docs/benchmarks.md (about ten minutes)
+	$(BIN)/python -m benchmarks.engine $(ARGS)
 
 drill: $(VENV)/.test  ## kill MLflow's server and a training, and count what arrived (about three minutes)
 	$(BIN)/python -m benchmarks.trackers.drill $(ARGS)

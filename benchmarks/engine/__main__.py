@@ -1,35 +1,50 @@
-"""Measure the table of docs/benchmarks.md: ``python -m benchmarks.engine [--rounds 5] [--only MiniLM]``."""
+"""Measure how fast the engine is, and write docs/benchmarks.md with its picture.
+
+``python -m benchmarks.engine [--rounds 5] [--only WORD] [--write FOLDER]`` prints each figure as soon as it is known;
+``--only`` measures the lines of the table whose name holds the word, and writes nothing.
+"""
 
 from __future__ import annotations
 
 import argparse
+import time
+from pathlib import Path
 
+from benchmarks.engine.document import HEAD, line, page
+from benchmarks.engine.fuzz import fuzz
 from benchmarks.engine.machine import describe_machine
 from benchmarks.engine.memory import measure_memory
-from benchmarks.engine.rounds import compare
+from benchmarks.engine.rounds import Result, compare
+from benchmarks.engine.scaling import draw, measure_scaling
 from benchmarks.engine.works import works
+
+CASES = 4000
 
 
 def main() -> None:
-    """Print the machine and the table."""
+    """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--only", default="", help="works whose name holds this")
+    parser.add_argument("--only", default="")
+    parser.add_argument("--write", type=Path, default=Path("docs"), metavar="FOLDER")
     options = parser.parse_args()
-    print(describe_machine(), end="\n\n")
-    print("| work | ours, s | other, s | ratio (least to most) | asked | aimed at |")
-    print("|---|---|---|---|---|---|")
-    for work in works(options.rounds):
-        if options.only in work.name:
-            result = compare(work)
-            span = f"{result.ratio:.1f} ({min(result.ratios):.1f} to {max(result.ratios):.1f})"
-            print(
-                f"| {work.name} | {result.ours:.3f} | {result.theirs:.2f} | {span} | {work.asked} | {work.aimed} |",
-                flush=True,
-            )
-    if options.only in "memory":
-        print()
-        print(measure_memory())
+    began, machine = time.monotonic(), describe_machine()
+    print(machine, HEAD, sep="\n\n", flush=True)
+    results = [_compared(work) for work in works(options.rounds) if options.only in work.name]
+    if options.only:
+        return
+    memory, findings, scaling = measure_memory(), fuzz(CASES), measure_scaling()
+    print("", memory, findings, scaling, sep="\n\n")
+    draw(scaling).savefig(options.write / "pictures" / "scaling.png", dpi=150)
+    text = page(machine, results, memory, findings, scaling, minutes=(time.monotonic() - began) / 60)
+    (options.write / "benchmarks.md").write_text(text)
 
 
-main()
+def _compared(work) -> Result:
+    result = compare(work)
+    print(line(result), flush=True)
+    return result
+
+
+if __name__ == "__main__":
+    main()

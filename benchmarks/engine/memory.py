@@ -7,15 +7,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-__all__ = ["measure_memory", "write_shards"]
+__all__ = ["Memory", "measure_memory", "write_shards"]
 
 MEGABYTE = 1 << 20
-SIDE = 4096
-SHARDS, LAYERS_PER_SHARD = 8, 8  # 64 layers of 64 MiB: 4 GiB
+SHARDS = 8
+LARGE, SMALL = (4096, 4096), (4096, 1024)  # 64 and 16 MiB in float32
+SMALL_ONES = 28  # a shard, beside a large one: 512 MiB, 4 GiB in all
 MARGIN = 200  # MB over three times the largest layer in double precision
 
 CHILD = """
@@ -27,40 +29,55 @@ print("done", flush=True); sys.stdin.readline()
 """
 
 
-def measure_memory(include: str = "*.0.*") -> str:
-    """Analyse a layer of every shard, which is as hard on memory as all of them, and report the peak."""
+@dataclass(frozen=True)
+class Memory:
+    """Peaks in MB: of an interpreter with torch, of an analysis over that, and what is allowed."""
+
+    before: float
+    peak: float
+    largest: float
+
+    @property
+    def allowed(self) -> float:
+        """Three times the largest layer in double precision, and a margin."""
+        return 3 * self.largest + MARGIN
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        return (
+            f"A sharded safetensors of 4 GB ({SHARDS * (1 + SMALL_ONES)} layers, the largest 4096 x 4096) takes "
+            f"{self.peak:.0f} MB over an interpreter with torch ({self.before:.0f} MB); asked at most "
+            f"{self.allowed:.0f} MB, three times the largest layer as float64 ({self.largest:.0f} MB) and {MARGIN} MB."
+        )
+
+
+def measure_memory(include: str = "*") -> Memory:
+    """Analyse a checkpoint of 4 GB in a process of its own and watch its anonymous memory."""
     with tempfile.TemporaryDirectory() as folder:
         index = write_shards(Path(folder))
         before = _peak([])
         peak = _peak([str(index), include])
-    largest = SIDE * SIDE * 8 / MEGABYTE
-    allowed = 3 * largest + MARGIN
-    return (
-        f"Sharded safetensors of 4 GB: {peak - before:.0f} MB over an interpreter with torch ({before:.0f} MB); "
-        f"asked at most {allowed:.0f} MB (three times the largest layer as float64, {largest:.0f} MB, and {MARGIN} MB)."
-    )
+    return Memory(before, peak - before, LARGE[0] * LARGE[1] * 8 / MEGABYTE)
 
 
 def write_shards(folder: Path) -> Path:
-    """Write 64 layers of 4096 x 4096 in float32, each file byte by byte, so that writing needs little memory."""
+    """Write layers in float32, one at a time, so that writing needs little memory."""
     rng = np.random.default_rng(0)
+    values = {shape: rng.standard_normal(shape, dtype=np.float32) for shape in (LARGE, SMALL)}
     weight_map = {}
-    nbytes = SIDE * SIDE * 4
     for shard in range(SHARDS):
-        names = [f"model.{layer}.{shard}.weight" for layer in range(LAYERS_PER_SHARD)]
-        header = json.dumps(
-            {
-                name: {"dtype": "F32", "shape": [SIDE, SIDE], "data_offsets": [i * nbytes, (i + 1) * nbytes]}
-                for i, name in enumerate(names)
-            }
-        ).encode()
+        shapes = {f"model.{layer}.{shard}.weight": SMALL if layer else LARGE for layer in range(1 + SMALL_ONES)}
+        header, position = {}, 0
+        for name, (n, m) in shapes.items():
+            header[name] = {"dtype": "F32", "shape": [n, m], "data_offsets": [position, position + 4 * n * m]}
+            position += 4 * n * m
+        text = json.dumps(header).encode()
         file = f"model-{shard:05}.safetensors"
-        weight_map |= dict.fromkeys(names, file)
+        weight_map |= dict.fromkeys(shapes, file)
         with (folder / file).open("wb") as out:
-            out.write(len(header).to_bytes(8, "little") + header)
-            values = rng.standard_normal((SIDE, SIDE), dtype=np.float32)
-            for _ in names:
-                out.write(values.data)
+            out.write(len(text).to_bytes(8, "little") + text)
+            for shape in shapes.values():
+                out.write(values[shape].data)
     index = folder / "model.safetensors.index.json"
     index.write_text(json.dumps({"metadata": {}, "weight_map": weight_map}))
     return index
