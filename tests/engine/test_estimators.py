@@ -7,7 +7,7 @@ import warnings
 import hypothesis.strategies as st
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from scipy import integrate
 
 import wwopt
@@ -235,3 +235,26 @@ def test_mle_is_the_default(heavy_tailed):
     """Nothing said is maximum likelihood."""
     evals = np.sort(heavy_tailed(300).double().abs().numpy())
     assert [fit_powerlaw(evals)] == search(evals[None])
+
+
+@pytest.mark.parametrize("gap", [1e-2, 1e-6, 1e-10, 1e-14])
+@pytest.mark.parametrize("shape", ["two", "three", "cluster and one far out"])
+def test_nearly_equal_values_are_fitted(gap, shape):
+    """Where ln x and x cannot be told apart the truncated fit is still finite, and no steeper than the pure one."""
+    evals = {"two": [1, 1 + gap], "three": [1, 1 + gap, 1 + 2 * gap], "cluster and one far out": [1, 1 + gap, 1e6]}[
+        shape
+    ]
+    fit, pure = fit_powerlaw(evals, estimator="tpl"), fit_powerlaw(evals)
+    assert np.isfinite([fit.alpha, fit.D, fit.Lambda]).all()
+    assert 0 <= fit.alpha <= pure.alpha * (1 + 1e-9)
+
+
+@names
+@settings(max_examples=8)
+@given(SEEDS, st.sampled_from([(1, 1, 3), (2, 2), (2, 1, 2), (3, 2), (2, 2, 3, 3)]), st.sampled_from([0.0, 1.0, 1e8]))
+def test_tiny_layers_raise_nothing(estimator, seed, shape, shift):
+    """Layers of a few elements are rows without a warning, and what p-values they have are probabilities."""
+    W = np.random.default_rng(seed).normal(size=shape) + shift
+    details = wwopt.analyze({"a.weight": W}, min_evals=2, estimator=estimator, confidence=0.9).details
+    found = details[["p_noise", "p_spike"]].to_numpy()
+    assert (np.isnan(found) | ((found >= 0) & (found <= 1))).all()

@@ -105,6 +105,7 @@ class _Moments:
     log_variance: Floats
     covariance: Floats
     value_variance: Floats
+    determinant: Floats
 
     @classmethod
     def of(cls, alpha: Floats, rate: Floats) -> _Moments:
@@ -117,13 +118,16 @@ class _Moments:
         u = np.expm1(t)
         log, value = (mass * t).sum(axis=-1), (mass * u).sum(axis=-1)
         off_log, off_value = t - log[:, None], u - value[:, None]
+        log_variance, covariance = (mass * off_log**2).sum(axis=-1), (mass * off_log * off_value).sum(axis=-1)
+        rest = off_value - (covariance / log_variance)[:, None] * off_log  # in short tails the two are nearly parallel
         return cls(
             np.log(total) + peak[:, 0],
             log,
             value,
-            (mass * off_log**2).sum(axis=-1),
-            (mass * off_log * off_value).sum(axis=-1),
+            log_variance,
+            covariance,
             (mass * off_value**2).sum(axis=-1),
+            log_variance * (mass * rest**2).sum(axis=-1),
         )
 
     def step(self, g: Floats, h: Floats, alpha: Floats, rate: Floats) -> tuple[Floats, Floats, Floats]:
@@ -131,9 +135,8 @@ class _Moments:
 
         A step that ends at such a bound is the best one there, so that no corner holds the search.
         """
-        determinant = self.log_variance * self.value_variance - self.covariance**2
-        d_alpha = (self.covariance * h - self.value_variance * g) / determinant
-        d_rate = (self.covariance * g - self.log_variance * h) / determinant
+        d_alpha = (self.covariance * h - self.value_variance * g) / self.determinant
+        d_rate = (self.covariance * g - self.log_variance * h) / self.determinant
         short = d_rate < -SHRINK * rate
         d_rate = np.where(short, -SHRINK * rate, d_rate)
         d_alpha = np.where(short, -(g + self.covariance * d_rate) / self.log_variance, d_alpha)
@@ -185,5 +188,4 @@ def _standard_error(alpha: float, rate: float) -> float:
     if rate == 0:
         return alpha - 1
     of = _Moments.of(np.array([alpha]), np.array([rate]))
-    determinant = of.log_variance * of.value_variance - of.covariance**2
-    return float(np.sqrt(of.value_variance / determinant)[0])
+    return float(np.sqrt(of.value_variance / of.determinant)[0])
