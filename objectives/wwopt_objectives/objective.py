@@ -37,8 +37,9 @@ class AlphaObjective:
     score : Score, optional
         What to minimise; None for `AlphaScore`.
     every : int or "auto"
-        Steps between two looks at the weights. "auto": after the first step, then three to eight times, fewer for
-        larger layers; where ``n_steps`` is not known, after 1, 2, 4, 8, ... steps. The last step is always looked at.
+        Steps between two looks at the weights. "auto": after the first step, then two to eight times, so that they
+        take some 4% of a training that sees a thousand examples a step; where ``n_steps`` is not known, after
+        1, 2, 4, 8, ... steps. The last step is always looked at.
     n_steps : int, optional
         Number of models that `train` yields; `AlphaPruner` needs it to know how far a training has come.
     trackers : iterable of Tracker

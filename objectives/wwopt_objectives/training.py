@@ -14,8 +14,10 @@ from wwopt.weights import WeightMatrix, open_weights
 
 __all__ = ["Checkpoint", "checkpoints", "due", "interval"]
 
-AFFORDABLE = 2e9  # floating-point operations that all looks at one training may take together
-FEWEST, MOST = 3, 8  # looks at one training
+FEWEST, MOST = 2, 8  # looks at one training, besides the first
+SHARE = 0.04  # of the operations of a training that its looks may take together
+EXAMPLES = 1000  # that a step is assumed to train on: an epoch of a small data set
+OVERHEAD = 2e8  # operations that would take as long as what a look takes besides the decompositions
 
 
 @dataclass(frozen=True)
@@ -77,8 +79,10 @@ def interval(model: object, n_steps: int | None) -> int | None:
     """
     if n_steps is None:
         return None
-    operations = sum(map(_operations, open_weights(model).matrices))
-    looks = min(max(AFFORDABLE / max(operations, 1), FEWEST), MOST)
+    matrices = open_weights(model).matrices
+    step = 6 * EXAMPLES * sum(matrix.k * matrix.N * matrix.M for matrix in matrices)
+    look = OVERHEAD + 2 * sum(map(_operations, matrices))
+    looks = min(max(SHARE * n_steps * step / look, FEWEST), MOST)
     return max(1, math.ceil(n_steps / looks))
 
 

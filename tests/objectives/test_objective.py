@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 import wwopt
 from wwopt_objectives import AlphaObjective, AlphaPruner, AlphaScore, load_best, select
 from wwopt_objectives.constraints import CONSTRAINTS
+from wwopt_objectives.training import interval
 
 
 def run(train, n_trials=1, storage=None, study=None, **options):
@@ -53,12 +54,13 @@ def test_yielded_models_are_reported_and_the_last_counts(network):
 
 
 def test_auto_looks_depend_on_shapes_and_steps_alone(network):
-    """With ``n_steps`` a small network is looked at first and then eight times; without, after 1, 2, 4, ... steps."""
+    """With ``n_steps`` a short training is looked at three times, a long one nine times; without, after 1, 2, 4, ..."""
 
     def train(trial):
         yield from (network() for _ in range(40))
 
-    assert list(run(train, n_steps=40).trials[0].intermediate_values) == [0, *range(4, 40, 5)]
+    assert list(run(train, n_steps=40).trials[0].intermediate_values) == [0, 19, 39]
+    assert interval(network(), 4000) == 500
     assert list(run(train).trials[0].intermediate_values) == [0, 1, 3, 7, 15, 31]
 
 
