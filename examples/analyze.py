@@ -4,6 +4,7 @@ import torch
 
 import wwopt
 from wwopt import plots
+from wwopt.report import write_report
 
 model = torch.nn.Sequential(torch.nn.Linear(256, 512), torch.nn.ReLU(), torch.nn.Linear(512, 128))
 torch.save(model.state_dict(), "model.pt")
@@ -18,3 +19,4 @@ print("score:", score(analysis), "made of", score.explain(analysis)["terms"])
 analysis.save("model.npz")
 plots.alphas(analysis).savefig("alphas.png")
 plots.spectrum(analysis, "0").savefig("spectrum.png")
+write_report({"model": analysis}, "report.html")

@@ -34,6 +34,7 @@ def test_the_pictures_are_pictures(demo):
     """Three PNG files of some size."""
     pictures = sorted((demo / "pictures").glob("*.png"))
     assert [path.name for path in pictures] == ["alphas.png", "score-against-accuracy.png", "spectrum.png"]
+    assert "<!DOCTYPE html>" in (demo / "report.html").read_text(encoding="utf-8")
     assert all(path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000 for path in pictures)
 
 

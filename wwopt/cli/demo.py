@@ -21,6 +21,7 @@ from rich.table import Table
 from wwopt import plots
 from wwopt.cli.digits import EPOCHS, Digits, Trainer, accuracy, load
 from wwopt.cli.tables import number
+from wwopt.report import write_report
 from wwopt_objectives import AlphaObjective, AlphaPruner, Best, load_best
 from wwopt_trackers import MLflowTracker, WandbTracker
 
@@ -204,6 +205,8 @@ def _print_pictures(console: Console, trials: pd.DataFrame, best: Best, folder: 
     console.print(
         f"\nPictures: {', '.join(str(_relative(pictures / name)) for name in figures)}", highlight=False, soft_wrap=True
     )
+    page = write_report({f"trial {best.trial.number}": best.analysis}, folder / "report.html")
+    console.print(f"The winner's layers, with every spectrum: {_relative(page)}", highlight=False, soft_wrap=True)
 
 
 def _scatter(trials: pd.DataFrame) -> Any:

@@ -34,7 +34,7 @@ def demo(
 
     Started again after an interruption, it goes on where it stopped.
     """
-    need("demo", "matplotlib", "mlflow", "optuna", "sklearn", *(["wandb"] if wandb else []))
+    need("demo", "jinja2", "matplotlib", "mlflow", "optuna", "sklearn", *(["wandb"] if wandb else []))
     from wwopt.cli.demo import run_demo  # noqa: PLC0415  (loads everything)
 
     run_demo(folder, n_trials=trials, seed=seed, wandb=wandb)
