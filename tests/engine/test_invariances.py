@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import hypothesis.strategies as st
 import numpy as np
+import pandas as pd
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import given, settings
+from safetensors.torch import save_file
 
 import wwopt
 from wwopt.metrics import METRICS
@@ -72,6 +77,49 @@ def test_company_does_not_matter(many):
         alone = wwopt.analyze({name: W}, min_evals=2).details
         expected = together[together["name"] == name]
         assert alone.drop(columns="layer_id").iloc[0].equals(expected.drop(columns="layer_id").iloc[0])
+
+
+networks = st.lists(weights, min_size=1, max_size=4).map(lambda many: {f"layer{i}": W for i, W in enumerate(many)})
+
+
+def rows(source, **options):
+    """A row for each name, without its place in the source."""
+    return wwopt.analyze(source, min_evals=2, **options).details.set_index("name").drop(columns="layer_id")
+
+
+@settings(max_examples=8)
+@given(network=networks)
+def test_every_path_is_the_same(network, tmp_path_factory):
+    """In memory, from each format of file, through an executor and a cache the numbers are the same, bit for bit."""
+    folder = tmp_path_factory.mktemp("paths")
+    tensors = {name: torch.from_numpy(W) for name, W in network.items()}
+    save_file(tensors, folder / "m.safetensors")
+    torch.save(tensors, folder / "m.pt")
+    np.savez(folder / "m.npz", **network)
+    expected = rows(network)
+    for path in ("m.safetensors", "m.pt", "m.npz"):
+        pd.testing.assert_frame_equal(rows(folder / path), expected, check_exact=True)
+    with ThreadPoolExecutor(2) as executor:
+        pd.testing.assert_frame_equal(rows(folder / "m.pt", executor=executor), expected, check_exact=True)
+    for _ in range(2):
+        cached = rows(folder / "m.safetensors", cache=folder / "cache")
+        pd.testing.assert_frame_equal(cached, expected, check_exact=True)
+
+
+@given(network=networks, seed=st.integers(0, 1000))
+def test_order_of_layers_does_not_matter(network, seed):
+    """Layers in another order are the same rows in that order."""
+    names = [str(name) for name in np.random.default_rng(seed).permutation(list(network))]
+    shuffled = rows({name: network[name] for name in names})
+    pd.testing.assert_frame_equal(shuffled, rows(network).loc[names], check_exact=True)
+
+
+@given(networks, networks)
+def test_networks_side_by_side(first, second):
+    """Two networks analysed as one are the rows of both."""
+    both = {f"{side}.{name}": W for side, network in (("a", first), ("b", second)) for name, W in network.items()}
+    expected = pd.concat([rows(first), rows(second)])
+    pd.testing.assert_frame_equal(rows(both).set_index(expected.index), expected, check_exact=True)
 
 
 def test_zero_tolerance_is_the_users(rng):
