@@ -17,12 +17,22 @@ QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETR
 
 
 class Server:
-    """``mlflow server`` on loopback, as a process of its own."""
+    """``mlflow server`` on loopback, as a process of its own; ``behind`` others in priority, as if it were elsewhere."""
 
-    def __init__(self, store, artifacts):
+    def __init__(self, store, artifacts, *, behind=False):
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
-        self._command = [sys.executable, "-m", "mlflow", "server", "--port", str(self.port), "--workers", "1"]
+        self._command = [
+            *(["nice", "-n", "19"] if behind else []),
+            sys.executable,
+            "-m",
+            "mlflow",
+            "server",
+            "--port",
+            str(self.port),
+            "--workers",
+            "1",
+        ]
         self._command += ["--backend-store-uri", store, "--artifacts-destination", str(artifacts)]
 
     def start(self):

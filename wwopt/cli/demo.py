@@ -32,6 +32,7 @@ __all__ = ["Choice", "choices", "run_demo"]
 
 TOP = 5
 CHOSEN = "wwopt's score (chosen)"
+MLFLOW_PAGE = "http://127.0.0.1:5000/#/experiments/1/runs"  # the store's second experiment, after its default one
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
@@ -62,6 +63,7 @@ def run_demo(folder: Path, *, n_trials: int, seed: int, wandb: bool) -> pd.DataF
     _print_look(console, trials, folder, test)
     _print_pictures(console, trials, best, folder)
     console.print(f"\nThe runs in MLflow's page: {_mlflow_command(folder)}", highlight=False, soft_wrap=True)
+    console.print(f"then open {MLFLOW_PAGE}", highlight=False, soft_wrap=True)
     return trials
 
 
