@@ -17,7 +17,7 @@ QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETR
 
 
 class Server:
-    """``mlflow server`` on loopback, as a process of its own; ``behind`` others in priority, as if it were elsewhere."""
+    """``mlflow server`` on loopback, as a process of its own; ``behind`` all others in priority, as if elsewhere."""
 
     def __init__(self, store, artifacts, *, behind=False):
         self.port = free_port()

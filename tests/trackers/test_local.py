@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -236,3 +237,35 @@ def test_a_tracker_that_nobody_finished(analysis, read, arguments, ended):
     (run,) = journal.runs()
     assert (run.state, run.reason) == ended
     assert journal.missing_artifacts(run.id) == []
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of its own of two megabytes."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", folder], capture_output=True, check=False)
+    if done.returncode:
+        pytest.skip("mounting is not permitted here")
+    yield folder
+    subprocess.run(["umount", "-l", folder], check=True)
+
+
+@pytest.mark.skipif(not Path("/proc/mounts").exists(), reason="mounts a tmpfs")
+def test_a_disk_that_is_full(analysis, small_disk, caplog):
+    """On a real full disk training goes on, one warning says so, and every number is there once there is room."""
+    with LocalTracker(small_disk / "log") as tracker:
+        tracker.log(analysis, step=0)
+        filler = small_disk / "filler"
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        for step in range(1, 30):
+            tracker.log(analysis, step=step)
+        assert caplog.text.count("kept in memory until it can") == 1
+        filler.unlink()
+    (journal,) = journals(small_disk / "log")
+    (run,) = journal.runs()
+    assert [entry.step for entry in journal.entries(run.id)] == list(range(30))
+    assert journal.missing_artifacts(run.id) == []
+    journal.close()

@@ -13,6 +13,7 @@ from mlflow import MlflowClient
 
 from wwopt import Analysis
 from wwopt_trackers import MLflowTracker, sync, verify
+from wwopt_trackers.courier import Courier
 
 # MLflow 3.17 calls what SQLAlchemy 2.1 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -306,3 +307,38 @@ def test_any_name_of_a_study(store, name):
     sync()
     roots, trials = runs_of(store, "digits")
     assert (len(roots), len(trials)) == (1, 2)
+
+
+def test_a_run_that_somebody_else_ended(analysis, store):
+    """What comes later still arrives, and the run ends as the training says."""
+    with track(store) as tracker:
+        trial = tracker.child("trial-0", params={}, tags={"study": "digits"})
+        trial.log(analysis, step=0)
+        courier = Courier(next(Path("wwopt-journal").glob("*.db")))
+        assert courier.deliver()
+        _, (run,) = runs_of(store, "digits")
+        MlflowClient(store).set_terminated(run.info.run_id, "FAILED")
+        trial.log(analysis, step=1)
+        assert courier.deliver()
+        courier.close()
+        trial.finish("pruned", reason="alpha over 6")
+    sync()
+    _, (run,) = runs_of(store, "digits")
+    assert (run.info.status, run.data.tags["wwopt.reason"]) == ("KILLED", "alpha over 6")
+    assert all(each.ok for each in verify())
+
+
+def test_names_of_any_length(analysis, store):
+    """Parameters and metrics of 10,000 characters arrive, cut and told apart, beside a layer's strange name."""
+    layers = analysis.details.assign(name=["block[0].fc@", "a" * 10_000, "a" * 10_000 + "b"])
+    spectra = dict(zip(layers["name"], analysis.spectra.values(), strict=True))
+    strange = Analysis(layers, spectra, analysis.skipped, analysis.settings)
+    with track(store) as tracker:
+        trial = tracker.child("trial-0", params={"p" * 10_000: "v" * 10_000}, tags={"study": "digits"})
+        trial.log(strange, step=0)
+        trial.finish("complete")
+    assert [synced.state for synced in sync()] == ["delivered"]
+    assert all(each.ok for each in verify())
+    _, (run,) = runs_of(store, "digits")
+    assert "ww/layer_alpha/block-5b0-5d.fc-40" in run.data.metrics
+    assert len([key for key in run.data.metrics if key.startswith("ww/layer_alpha/aaa")]) == 2
