@@ -38,7 +38,7 @@ RANK_EXAMPLES = examples(
         "rank resnet18.pt resnet34.pt resnet50.pt": "one family: by alpha_weighted",
         "rank run/checkpoints": "which epoch to keep: by the score",
         "rank a/ b/ c/ --base original/": "what fine-tuning added, compared",
-        "rank models:/digits --csv ranking.csv": "all versions of a registered model",
+        "rank models:/digits --csv > ranking.csv": "all versions of a registered model, for a spreadsheet",
     }
 )
 COMPARE_EXAMPLES = examples(
@@ -70,8 +70,8 @@ def rank(
     max_evals: MaxEvals = None,
     device: Device = "auto",
     cache: Cache = None,
-    csv: Annotated[Path | None, typer.Option(help="Also write the whole table.", show_default=False)] = None,
     as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print the whole table as CSV.")] = False,
     quiet: Quiet = False,
 ) -> int:
     """Rank MODEL... by their weights alone, the best first, with what speaks for a tie.
@@ -95,10 +95,10 @@ def rank(
         cache=cache,
         progress=False if quiet else None,
     )
-    if csv is not None:
-        ranking.table.to_csv(csv)
     if as_json:
         typer.echo(json.dumps(ranking_json(ranking), indent=2))
+    elif as_csv:
+        typer.echo(ranking.table.to_csv(), nl=False)
     else:
         print_ranking(ranking, remarks=not quiet)
     for fault in ranking.faults:
