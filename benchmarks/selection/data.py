@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["VOCABULARY", "Data", "Split", "digits", "photo_holes", "photo_regions", "snippets", "tokens", "windows"]
+__all__ = ["VOCABULARY", "Data", "Split", "digit_holes", "digits", "photo_holes", "photo_regions", "snippets", "tokens", "windows"]
 
 Kind = Literal["classes", "values", "tokens"]
 Array = NDArray[Any]
@@ -66,9 +66,21 @@ def photo_regions(rows: int, columns: int, sizes: Sizes, *, side: int = 12, wron
 
 
 @cache
+def digit_holes(sizes: Sizes = (600, 200, 997), *, hole: int = 4) -> Data:
+    """Handwritten digits without their middle; the middle is to be told from the rim."""
+    from sklearn.datasets import load_digits
+
+    return _holes((load_digits().images[:, None] - 4.884) / 6.017, sizes, hole)
+
+
+@cache
 def photo_holes(sizes: Sizes, *, side: int = 11, hole: int = 5) -> Data:
     """Tiles of two photographs without their middle; the middle is to be told from the rim."""
-    tiles, _ = _tiles(side)
+    return _holes(_tiles(side)[0], sizes, hole)
+
+
+def _holes(tiles: Array, sizes: Sizes, hole: int) -> Data:
+    side = tiles.shape[-1]
     start = (side - hole) // 2
     middle = np.zeros((side, side), dtype=bool)
     middle[start : start + hole, start : start + hole] = True

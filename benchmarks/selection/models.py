@@ -53,9 +53,9 @@ class ResidualBlock(nn.Module):
 class ResNet(nn.Module):
     """A small residual network; ``depth`` blocks."""
 
-    def __init__(self, depth: int, outputs: int, dropout: float) -> None:
+    def __init__(self, depth: int, outputs: int, dropout: float, *, channels: int = 3, stride: int = 2) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, 32, 3, stride=2, padding=1, bias=False)
+        self.stem = nn.Conv2d(channels, 32, 3, stride=stride, padding=1, bias=False)
         self.norm = nn.BatchNorm2d(32)
         wide = [ResidualBlock(32, 64, stride=2), *[ResidualBlock(64, 64, stride=1) for _ in range(depth - 2)]]
         self.blocks = nn.Sequential(ResidualBlock(32, 32, stride=1), *wide)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from benchmarks.selection.data import VOCABULARY, Data, digits, photo_holes, photo_regions, snippets, tokens, windows
+from benchmarks.selection.data import VOCABULARY, Data, digit_holes, digits, photo_holes, photo_regions, snippets, tokens, windows
 from benchmarks.selection.models import CharacterCnn, LanguageModel, ResNet, VisionTransformer, cnn, mlp
 
 if TYPE_CHECKING:
@@ -158,6 +158,51 @@ TASKS: dict[str, Task] = {
             epochs=(3, 12),
             widths=(96, 256),
             depths=(2, 3),
+        ),
+        Task(
+            name="digits-cnn-plain-wrong40",
+            says="digits, convolutions without norms, 40% wrong labels, long training",
+            tuning=True,
+            data=lambda: digits((700, 200, 897), wrong=0.4),
+            build=lambda data, s: _cnn(data, s, norm=False),
+            epochs=(10, 60),
+        ),
+        Task(
+            name="digits-resnet",
+            says="digits, residual convolutions with batch norm, 2 to 4 blocks, clean labels",
+            tuning=True,
+            data=lambda: digits((400, 200, 1197)),
+            build=lambda data, s: ResNet(s.depth, data.outputs, s.dropout, channels=1, stride=1),
+            epochs=(5, 20),
+            depths=(2, 4),
+        ),
+        Task(
+            name="digits-holes",
+            says="the middle of a digit from its rim, regression by a perceptron of 2 or 3 layers",
+            tuning=True,
+            data=digit_holes,
+            build=_mlp,
+            epochs=(10, 60),
+            widths=(96, 384),
+            depths=(2, 3),
+        ),
+        Task(
+            name="snippets-lm",
+            says="the next character of 10 modules of Python's library, transformer of 1 to 3 blocks",
+            tuning=True,
+            data=lambda: windows(SNIPPETS, (1600, 128, 384), length=40),
+            build=_language_model,
+            epochs=(3, 12),
+            depths=(1, 3),
+            batches=(8, 16, 32),
+        ),
+        Task(
+            name="snippets-conv1d",
+            says="the kind of token that a character of 10 modules belongs to, convolutions, clean labels",
+            tuning=True,
+            data=lambda: tokens(SNIPPETS, (1200, 400, 2000), length=33, wrong=0.0),
+            build=lambda data, s: CharacterCnn(VOCABULARY, data.train.x.shape[1], data.outputs, s.dropout),
+            epochs=(8, 32),
         ),
         Task(
             name="photos-cnn",
