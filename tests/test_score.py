@@ -20,7 +20,8 @@ def analysis_of(**columns: object) -> wwopt.Analysis:
         "status": "success",
         "alpha": 2.0,
         "stable_rank": 20.0,
-        "rand_distance": 0.4,
+        "num_spikes": 20.0,
+        "num_pl_spikes": 30.0,
         "trap_energy": 0.0,
         "num_traps": 0.0,
     }
@@ -39,8 +40,8 @@ SCORE = wwopt.AlphaScore()
         ("alpha", 2.5, 3.0),
         ("alpha", 1.8, 1.3),
         ("alpha", 6.2, 6.8),
-        ("stable_rank", 10.0, 2.0),
-        ("rand_distance", 0.2, 0.01),
+        ("stable_rank", 8.0, 2.0),
+        ("num_spikes", 3.0, 0.0),
         ("trap_energy", 0.05, 0.5),
     ],
 )
@@ -139,8 +140,8 @@ def test_parameters_are_checked():
         wwopt.AlphaScore(rank=-1)
     with pytest.raises(ValueError, match="`noise` must be a finite number"):
         wwopt.AlphaScore(noise=float("nan"))
-    with pytest.raises(ValueError, match="`target` must be greater than 1"):
-        wwopt.AlphaScore(target=1.0)
+    with pytest.raises(ValueError, match="`target` must be at least 1"):
+        wwopt.AlphaScore(target=0.5)
 
 
 def test_settings_tell_scores_apart():
@@ -153,3 +154,42 @@ def test_a_score_is_a_score():
     """`AlphaScore` has all that the protocol asks for."""
     assert isinstance(SCORE, wwopt.Score)
     assert SCORE.direction == "minimize"
+
+
+def test_alpha_counts_less_where_less_is_fitted():
+    """Of two layers with the same exponent, the one whose tail is shorter is blamed less for it."""
+    assert SCORE(analysis_of(alpha=5.0, num_pl_spikes=4.0)) < SCORE(analysis_of(alpha=5.0, num_pl_spikes=400.0))
+
+
+def test_the_worst_layer_or_a_quantile_can_speak_for_the_network():
+    """One broken layer of ten moves the mean by a tenth, the worst layer by all of it, the median not at all."""
+    analysis = analysis_of(stable_rank=[2.0, *[20.0] * 9])
+    fault = SCORE(analysis_of(stable_rank=2.0)) - SCORE(analysis_of())
+    healthy = SCORE(analysis_of())
+    assert SCORE(analysis) == pytest.approx(healthy + fault / 10)
+    assert wwopt.AlphaScore(aggregate="worst")(analysis) == pytest.approx(healthy + fault)
+    assert wwopt.AlphaScore(aggregate=0.5)(analysis) == pytest.approx(healthy)
+    for wrong in ("median", 0.0, 1.5):
+        with pytest.raises(ValueError, match="`aggregate` must be"):
+            wwopt.AlphaScore(aggregate=wrong)
+
+
+def test_the_literal_rule_warns_and_is_what_it_says():
+    """`mean_alpha` orders networks by their mean alpha, and says what is wrong with that."""
+    with pytest.warns(UserWarning, match="often that of a network that collapsed"):
+        literal = wwopt.AlphaScore.mean_alpha()
+    alphas = analysis_of(alpha=[1.5, 4.5], num_pl_spikes=1e12)
+    assert literal(alphas) == pytest.approx(2.0, rel=1e-5)
+
+
+def test_presets_differ_in_their_target():
+    """Language models have their ideal between 3 and 4, vision networks at 2, which is the default."""
+    alpha = analysis_of(alpha=3.5)
+    assert wwopt.AlphaScore.vision() == SCORE
+    assert wwopt.AlphaScore.language()(alpha) < SCORE(alpha)
+
+
+def test_rewards_are_the_negative_faults_of_each_layer():
+    """A broken layer is rewarded least, a healthy one with about nothing."""
+    rewards = SCORE.rewards(analysis_of(stable_rank=[2.0, 20.0]))
+    assert rewards["layer0"] < -3 < -0.2 < rewards["layer1"] <= 0

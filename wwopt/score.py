@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypedDict, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypedDict, runtime_checkable
 
-import pandas as pd
+import numpy as np
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
     from wwopt.analysis import Analysis
 
 __all__ = ["AlignmentScore", "AlphaScore", "Explanation", "Score", "default_score"]
@@ -78,6 +82,13 @@ class _Explained:
     def explain(self, analysis: Analysis) -> Explanation:
         raise NotImplementedError
 
+    def rewards(self, analysis: Analysis) -> dict[str, float]:
+        """Return for each layer (and hidden space) the negative sum of its faults: 0 for a healthy one.
+
+        For loops that act on layers, as a reinforcement learner does: higher is better.
+        """
+        return {name: -sum(terms.values()) for name, terms in self.explain(analysis)["layers"].items()}
+
     def settings(self) -> dict[str, Any]:
         """Name, version and parameters, ready for JSON."""
         return {"name": type(self).__name__, "version": self.version, **asdict(self)}  # type: ignore[call-overload]
@@ -93,13 +104,14 @@ class AlphaScore(_Explained):
     The mean over the layers of a sum of faults, each zero in a healthy layer and bounded, so that no
     fault hides another:
 
-    - ``level``: ``|alpha - 2|``, at most 4. Theory puts the ideal at 2 (SETOL, arXiv 2507.17912).
-    - ``undertrained``: one for alpha above 6, growing from 0 at 6 to 1 at 7.
-    - ``rank``: ``20 / stable_rank``. Collapse shows in the rank before it shows in alpha; the stable rank
-      counts the directions that carry the layer's energy, so it has an absolute scale.
-    - ``noise``: ``5 max(0, 0.3 - rand_distance)``. A layer whose spectrum is that of a random matrix has
+    - ``level``: ``0.1 |alpha - 2|``, at most 0.4. Theory puts the ideal at 2 (SETOL, arXiv 2507.17912).
+    - ``undertrained``: a half for alpha above 6, growing from 0 at 6 to its whole at 7. Both are weighted by
+      ``1 - 1/sqrt(n)``, n the eigenvalues in the tail: the less is fitted, the less alpha is trusted.
+    - ``rank``: ``6 (1 - log10 stable_rank)``, 0 from a stable rank of 10 on. Collapse shows in the rank before it
+      shows in alpha; the stable rank counts the directions that carry the layer's energy.
+    - ``noise``: ``3 / (1 + num_spikes)``. A layer none of whose eigenvalues stands out of a random matrix's has
       learned nothing, whatever its alpha: small random matrices have alphas between 2 and 6.
-    - ``traps``: ``5 trap_energy``, the share of the layer's energy in elements that stand out.
+    - ``traps``: ``4 trap_energy``, the share of the layer's energy in elements that stand out.
 
     A layer that is ``degenerate`` or ``failed`` gets the most a layer can get. So does every layer, and with
     them the network, once one holds values that are not finite.
@@ -110,13 +122,18 @@ class AlphaScore(_Explained):
         Weights of the terms, 0 or more.
     target : float
         The exponent that is ideal, greater than 1.
-    noise_distance : float
-        Distance from noise, in [0, 0.83], from which on a layer counts as trained.
+    widest : float
+        Distance from the target beyond which a layer is not worse.
+    directions : float
+        Stable rank, greater than 1, from which on a layer has not collapsed.
+    aggregate : "mean", "worst" or float
+        How each fault of the layers becomes the network's: their mean, the worst layer's, or a quantile in (0, 1).
 
     Notes
     -----
     Scale-invariant: multiplying a layer's weights changes nothing. A quantity that the analysis does not hold
-    (``randomize=False``) adds nothing.
+    (traps with ``randomize=False``) adds nothing. The terms were chosen and weighed on the tuning half of
+    ``benchmarks/selection``; docs/evidence.md shows what each is worth and how the whole does on the other half.
 
     Examples
     --------
@@ -127,70 +144,114 @@ class AlphaScore(_Explained):
     True
     """
 
-    level: float = 1.0
-    undertrained: float = 1.0
-    rank: float = 20.0
-    noise: float = 5.0
-    traps: float = 5.0
+    level: float = 0.1
+    undertrained: float = 0.5
+    rank: float = 6.0
+    noise: float = 3.0
+    traps: float = 4.0
     target: float = 2.0
-    noise_distance: float = 0.3
+    widest: float = 4.0
+    directions: float = 10.0
+    aggregate: float | Literal["mean", "worst"] = "mean"
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[Mapping[str, Any]] = {"randomize": True}
     TERMS: ClassVar[tuple[str, ...]] = ("level", "undertrained", "rank", "noise", "traps")
-    WIDEST: ClassVar[float] = 4.0
+
+    @classmethod
+    def vision(cls) -> AlphaScore:
+        """Score with the ideal at 2, where the exponents of well-trained vision networks lie; the default."""
+        return cls(target=2.0)
+
+    @classmethod
+    def language(cls) -> AlphaScore:
+        """Score with the ideal at 3.5: the exponents of pretrained transformers lie between 3 and 4.
+
+        That holds for large models. The small ones of the evidence are ordered as well by the default.
+        """
+        return cls(target=3.5)
+
+    @classmethod
+    def mean_alpha(cls) -> AlphaScore:
+        """Score by the literal rule, "make the alphas small": the mean of ``alpha - 1``. Warns.
+
+        Collapse makes alpha small too, so that a minimiser finds networks that diverged: it is here to be compared
+        with, not to be used.
+        """
+        warnings.warn(
+            "The smallest mean alpha is often that of a network that collapsed; use AlphaScore() to choose.",
+            stacklevel=2,
+        )
+        return cls(level=1.0, undertrained=0.0, rank=0.0, noise=0.0, traps=0.0, target=1.0, widest=100.0)
 
     def __post_init__(self) -> None:
         for field in fields(self):
             value = getattr(self, field.name)
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
+            if field.name != "aggregate" and not (
+                isinstance(value, (int, float)) and math.isfinite(value) and value >= 0
+            ):
                 raise ValueError(f"`{field.name}` must be a finite number, 0 or more, got {value!r}.")
-        if self.target <= 1:
-            raise ValueError(f"`target` must be greater than 1, as every power-law exponent is, got {self.target}.")
+        if self.target < 1:
+            raise ValueError(f"`target` must be at least 1, as every power-law exponent is, got {self.target}.")
+        if self.directions <= 1:
+            raise ValueError(f"`directions` must be greater than 1, got {self.directions}.")
+        if self.aggregate not in ("mean", "worst") and not (
+            isinstance(self.aggregate, (int, float)) and 0 < self.aggregate < 1
+        ):
+            raise ValueError(f'`aggregate` must be "mean", "worst" or between 0 and 1, got {self.aggregate!r}.')
 
     def explain(self, analysis: Analysis) -> Explanation:
         """Give the score, its terms, which add up to it, and the terms of each layer."""
         layers = self._layers(analysis.details)
         terms = {
-            name: sum(layer[name] for layer in layers.values()) / len(layers) if layers else bound
+            name: self._aggregated([layer[name] for layer in layers.values()]) if layers else bound
             for name, bound in self._bounds().items()
         }
         return {"score": float(sum(terms.values())), "terms": terms, "layers": layers}
 
+    def _aggregated(self, values: list[float]) -> float:
+        if self.aggregate == "mean":
+            return sum(values) / len(values)
+        return float(np.quantile(values, 1.0 if self.aggregate == "worst" else self.aggregate))
+
     def _bounds(self) -> dict[str, float]:
         """The most of each term."""
         return {
-            "level": self.level * self.WIDEST,
+            "level": self.level * self.widest,
             "undertrained": self.undertrained,
             "rank": self.rank,
-            "noise": self.noise * self.noise_distance,
+            "noise": self.noise,
             "traps": self.traps,
         }
 
     def _layers(self, details: pd.DataFrame) -> dict[str, dict[str, float]]:
-        healthy = details["status"] == "success"
+        healthy = details["status"].to_numpy() == "success"
         if (details["status"] == "non-finite").any():
             healthy &= False
-        bounds = pd.DataFrame(self._bounds(), index=details.index)
-        terms = self._terms(details).where(healthy, bounds, axis=0)
-        rows = terms[list(self.TERMS)].to_numpy()
+        terms, bounds = self._terms(details), self._bounds()
+        rows = np.stack(
+            [np.where(healthy, np.nan_to_num(terms[name], nan=0.0), bounds[name]) for name in self.TERMS], axis=1
+        )
         return {
             str(name): dict(zip(self.TERMS, map(float, row), strict=True))
             for name, row in zip(details["name"], rows, strict=True)
         }
 
-    def _terms(self, rows: pd.DataFrame) -> pd.DataFrame:
-        alpha = rows["alpha"]
-        terms = pd.DataFrame(
-            {
-                "level": self.level * (alpha - self.target).abs().clip(upper=self.WIDEST),
-                "undertrained": self.undertrained * (alpha - 6).clip(0, 1),
-                "rank": self.rank / rows["stable_rank"],
-                "noise": self.noise * (self.noise_distance - rows["rand_distance"]).clip(lower=0),
-                "traps": self.traps * rows["trap_energy"].clip(upper=1),
-            }
-        )
-        return terms.fillna(0.0)
+    def _terms(self, details: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
+        def column(name: str) -> NDArray[np.float64]:
+            return details[name].to_numpy(dtype=np.float64)
+
+        alpha = column("alpha")
+        with np.errstate(divide="ignore", invalid="ignore"):
+            trust = np.nan_to_num(1 - 1 / np.sqrt(column("num_pl_spikes")), nan=1.0, neginf=0.0)
+            directions = np.log10(np.maximum(column("stable_rank"), 1.0)) / math.log10(self.directions)
+        return {
+            "level": self.level * trust * np.minimum(np.abs(alpha - self.target), self.widest),
+            "undertrained": self.undertrained * trust * np.clip(alpha - 6, 0, 1),
+            "rank": self.rank * np.clip(1 - directions, 0, 1),
+            "noise": self.noise / (1 + column("num_spikes")),
+            "traps": self.traps * np.minimum(column("trap_energy"), 1),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["VOCABULARY", "Data", "Split", "digit_holes", "digits", "photo_holes", "photo_regions", "snippets", "tokens", "windows"]
+__all__ = [
+    "VOCABULARY",
+    "Data",
+    "Split",
+    "digit_holes",
+    "digits",
+    "photo_holes",
+    "photo_regions",
+    "snippets",
+    "tokens",
+    "windows",
+]
 
 Kind = Literal["classes", "values", "tokens"]
 Array = NDArray[Any]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from wwopt import AlphaScore
+from wwopt import AlignmentScore, AlphaScore, default_score
 
 if TYPE_CHECKING:
     from benchmarks.selection.networks import Network
@@ -25,6 +25,15 @@ __all__ = ["Judge", "ablations", "judges", "mixed", "requirements", "weights"]
 
 Values = NDArray[np.float64]
 DRAWS = 50  # of random choices, whose mean is reported
+
+
+class _Recommended:
+    """The score that `default_score` recommends for each network."""
+
+    requires: ClassVar[Mapping[str, Any]] = {**AlphaScore.requires, **AlignmentScore.requires}
+
+    def __call__(self, analysis: Analysis) -> float:
+        return default_score(analysis)(analysis)
 
 
 @dataclass(frozen=True)
@@ -73,9 +82,13 @@ def requirements(chosen: Sequence[Judge]) -> dict[str, Any]:
 def judges() -> list[Judge]:
     """Scores, then baselines."""
     alpha, loss = weights("AlphaScore()", AlphaScore()), _recorded("training loss", "training", "train_loss")
+    recommended = weights("default_score()", _Recommended())
     return [
+        recommended,
         alpha,
+        mixed("default_score() .75 + training loss .25, ranks", recommended, loss, 0.75),
         mixed("AlphaScore() .75 + training loss .25, ranks", alpha, loss, 0.75),
+        weights("AlignmentScore(rank=0)", AlignmentScore(rank=0.0)),
         weights("mean alpha", lambda analysis: _mean(analysis, "alpha")),
         weights("mean abs(alpha - 2)", _distance),
         weights("alpha_weighted", lambda analysis: _mean(analysis, "alpha_weighted")),

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from benchmarks.selection.data import VOCABULARY, Data, digit_holes, digits, photo_holes, photo_regions, snippets, tokens, windows
+from benchmarks.selection.data import (
+    VOCABULARY,
+    Data,
+    digit_holes,
+    digits,
+    photo_holes,
+    photo_regions,
+    snippets,
+    tokens,
+    windows,
+)
 from benchmarks.selection.models import CharacterCnn, LanguageModel, ResNet, VisionTransformer, cnn, mlp
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ Verdict = Literal[
 ]
 
 BROKEN = ("broken", "collapsed", "trapped")
-NOISE_DISTANCE = AlphaScore().noise_distance / 3  # nearer to noise than this, alpha says nothing yet
+NOISE_DISTANCE = 0.1  # nearer to noise than this, alpha says nothing yet
 STEADY = 0.1  # relative change of alpha from one reading to the next in a layer that has converged
 STEADY_READINGS = 3
 
