@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test docs bench drill lint types clean
+.PHONY: help demo test docs bench evidence drill lint types clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ \t/' | expand -t 12
@@ -25,6 +25,11 @@ docs: $(VENV)/.docs  ## build the documentation into site/
 
 bench: $(VENV)/.test  ## time the engine beside WeightWatcher, and write docs/benchmarks.md (about ten minutes)
 	$(BIN)/python -m benchmarks.engine $(ARGS)
+
+evidence: $(VENV)/.test  ## train 900 networks, judge the scores and pruners, and write docs/evidence.md (under two hours)
+	$(BIN)/python -m benchmarks.selection.train
+	$(BIN)/python -m benchmarks.selection.evaluate
+	$(BIN)/python -m benchmarks.selection.prune --docs docs
 
 drill: $(VENV)/.test  ## kill MLflow's server and a training, and count what arrived (about three minutes)
 	$(BIN)/python -m benchmarks.trackers.drill $(ARGS)

@@ -30,7 +30,7 @@ from benchmarks.selection.tasks import TASKS, Settings, Task, draw, hyperparamet
 
 __all__ = ["main", "train_network"]
 
-COUNT = 64  # networks of a task
+COUNT = 60  # networks of a task
 LOOKS = 8  # at a training
 SEEN = 200  # training examples that a look's loss is the mean of
 

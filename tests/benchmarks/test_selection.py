@@ -33,7 +33,6 @@ def folder(tmp_path_factory):
 
 def test_half_of_the_tasks_are_kept_from_tuning():
     assert [task.tuning for task in TASKS.values()].count(False) == 5
-    assert [task.tuning for task in TASKS.values()].count(False) == 5
 
 
 def test_settings_are_drawn_again_the_same():
