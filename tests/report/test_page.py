@@ -93,9 +93,20 @@ def test_spectra_are_in_the_page(analysis):
     assert numbers["alpha"] == pytest.approx(row["alpha"], rel=1e-3)
 
 
+@pytest.mark.parametrize("estimator", ["mle", "hill", "peak", "tpl"])
+def test_every_estimator_is_drawn(estimator):
+    """Whatever alpha is, also below one, its power law is finite, falls, and the data are JSON that browsers read."""
+    rng = np.random.default_rng(0)
+    weights = {"fat": fat_tailed(rng), "noise": rng.normal(size=(200, 150)), "small": rng.normal(size=(60, 60))}
+    analysis = wwopt.analyze(weights, estimator=estimator, confidence=0.9, alignment=True)
+    fits = [shape["fit"] for shape in data_of(render_report(analysis))["networks"][0]["spectra"]]
+    assert all(np.isfinite(y).all() and y[0] > y[-1] for _, y in fits)
+
+
 def data_of(html):
     """What the page's script draws from."""
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1])
+    data = re.search(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)[1]
+    return json.loads(data, parse_constant=pytest.fail)  # NaN is none of JSON's
 
 
 def test_nothing_is_asked_of_anybody(analysis):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["SpectralDensity", "spectral_density", "spectrum"]
 
 FEWEST_BINS, MOST_BINS = 12, 48
+FIT_POINTS = 16
 NOISE_POINTS = 24  # spaced evenly for a logarithmic axis, and as many dense at both edges
 
 
@@ -39,8 +40,8 @@ class SpectralDensity:
         factors, as LoRA's, since it has not all eigenvalues.
     noise_x, noise : array, shape (points,)
         The density of that noise, by Marchenko and Pastur; empty where there is no edge.
-    fit_x, fit : array, shape (2,)
-        Ends of the power law, a straight line on log-log axes; empty where there is no fit.
+    fit_x, fit : array, shape (points,)
+        The power law: its two ends, or with an exponential cut-off a curve; empty where there is no fit.
     """
 
     x: NDArray[np.float64]
@@ -72,7 +73,7 @@ def spectral_density(evals: NDArray[np.float64], row: Mapping[str, Any]) -> Spec
     evals = evals[evals > WEAK * evals[-1]]
     x, density = _log_histogram(evals, int(np.clip(len(evals) // 8, FEWEST_BINS, MOST_BINS)))
     k, N, M = int(row["rf"]), int(row["N"]), int(row["M"])
-    fit = _power_law(evals, float(row["alpha"]), float(row["xmin"]))
+    fit = _power_law(evals, row)
     if row["num_evals"] < k * M:
         return SpectralDensity(x, density, math.nan, np.empty(0), np.empty(0), *fit)
     variance = float(row["norm"] / (k * N * M))
@@ -142,11 +143,17 @@ def _noise(N: int, M: int, variance: float, *, lowest: float) -> tuple[NDArray[n
     return x * variance * N, density / (variance * N)
 
 
-def _power_law(
-    evals: NDArray[np.float64], alpha: float, xmin: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _power_law(evals: NDArray[np.float64], row: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Two ends of the straight line; with an exponential cut-off, the points of a curve."""
+    alpha, xmin = float(row["alpha"]), float(row["xmin"])
     if not (np.isfinite(alpha) and np.isfinite(xmin)):
         return np.empty(0), np.empty(0)
-    ends = np.array([xmin, evals[-1]])
     share = np.count_nonzero(evals >= xmin) / len(evals)
-    return ends, share * (alpha - 1) / xmin * (ends / xmin) ** -alpha
+    rate = float(row.get("Lambda", math.nan)) * xmin
+    if not rate > 0:
+        x = np.array([xmin, evals[-1]])
+        return x, share * max(alpha - 1, 0) / xmin * (x / xmin) ** -alpha
+    whole = np.geomspace(1, 1 + 50 / rate, 4000)
+    mass = np.trapezoid(whole**-alpha * np.exp(-rate * (whole - 1)), whole)
+    x = np.geomspace(xmin, evals[-1], FIT_POINTS)
+    return x, share / xmin / mass * (x / xmin) ** -alpha * np.exp(-rate * (x / xmin - 1))

@@ -90,8 +90,9 @@ def _spectrum(analysis: Analysis, row: dict[Any, Any]) -> dict[str, Any] | None:
     if shown is None:
         return None
     drawn: dict[str, Any] = {"x": _logs(shown.x), "y": _logs(shown.density)}
-    if len(shown.fit):
-        drawn |= {"fit": [_logs(shown.fit_x), _logs(shown.fit)]}
+    if (shown.fit > 0).any():
+        some = shown.fit > 0
+        drawn |= {"fit": [_logs(shown.fit_x[some]), _logs(shown.fit[some])]}
     if len(shown.noise):
         x, noise = shown.noise_x[::THIN], shown.noise[::THIN]
         some = noise > shown.density.min() / 10

@@ -120,8 +120,10 @@
     if (shape.fit) {
       const [x, y] = shape.fit;
       line("xmin", x[0], 0, x[0], height);
-      const cut = y[1] >= bottom ? 1 : (y[0] - bottom) / (y[0] - y[1]);
-      line("fit", x[0], down(y[0]), x[0] + cut * (x[1] - x[0]), down(y[0] + cut * (y[1] - y[0])));
+      for (let i = 1; i < x.length && y[i - 1] >= bottom; i++) {
+        const cut = y[i] >= bottom ? 1 : (y[i - 1] - bottom) / (y[i - 1] - y[i]);
+        line("fit", x[i - 1], down(y[i - 1]), x[i - 1] + cut * (x[i] - x[i - 1]), down(y[i - 1] + cut * (y[i] - y[i - 1])));
+      }
     }
     return picture;
   }

@@ -86,8 +86,8 @@ FINDINGS = (
         "under-trained",
         "look",
         lambda rows: rows["warning"] == "under-trained",
-        "is under-trained (its alpha is too large)",
-        "are under-trained (their alphas are too large)",
+        "is under-trained by its alpha",
+        "are under-trained by their alphas",
         "The tail of the spectrum falls off almost as noise does. Longer training, more data or a higher learning rate "
         "for these layers bring alpha down; a layer that stays there is a candidate for pruning.",
     ),
@@ -95,8 +95,8 @@ FINDINGS = (
         "over-trained",
         "look",
         lambda rows: rows["warning"] == "over-trained",
-        "is over-trained (its alpha is too small)",
-        "are over-trained (their alphas are too small)",
+        "is over-trained by its alpha",
+        "are over-trained by their alphas",
         "A few directions carry almost everything. Look at the stable rank: a small one says that the layer collapsed "
         "or memorises. Less training, a lower learning rate or more regularisation helps; embeddings are often there.",
     ),
