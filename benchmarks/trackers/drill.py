@@ -24,6 +24,7 @@ from wwopt_trackers.keys import MLFLOW
 
 EXPERIMENT = "drill"
 PACE = 0.05  # seconds between two steps
+PATIENCE = 120  # seconds that couriers may take with the rest
 ROOT = str(Path(__file__).parents[2])
 
 
@@ -55,9 +56,19 @@ def drill(uri, steps, layers, outages):
     network(layers).save("network.npz")
     logged = [follow(uri, 0, range(steps // 2), outages[::2], kill=True)]
     logged.append(follow(uri, 1, range(steps // 2, steps), outages[1::2], kill=False))
-    synced = sync()
+    synced = delivered()
     assert all(each.state == "delivered" for each in synced), synced
     return check(uri, logged, layers)
+
+
+def delivered():
+    """Deliver what is left; couriers that outlived their trainings are waited for."""
+    end = time.monotonic() + PATIENCE
+    synced = sync()
+    while any(each.state == "busy" for each in synced) and time.monotonic() < end:
+        time.sleep(1)
+        synced = sync()
+    return synced
 
 
 def follow(uri, number, steps, outages, *, kill):
