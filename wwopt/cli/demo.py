@@ -228,7 +228,7 @@ def _scatter(trials: pd.DataFrame) -> Any:
         title="The score and what it never saw",
     )
     for axis in ("major", "minor"):
-        getattr(axes.xaxis, f"set_{axis}_formatter")(lambda value, _: f"{value:g}")
+        getattr(axes.xaxis, f"set_{axis}_formatter")(lambda value, _: f"{value:g}" if f"{value:e}"[0] in "125" else "")
     axes.legend(loc="lower left")
     return figure
 
