@@ -10,7 +10,7 @@ import typer
 from typer.exceptions import TyperException
 
 from wwopt import __version__
-from wwopt.cli import analyzing, choosing, demonstrating, logged, reporting
+from wwopt.cli import analyzing, choosing, demonstrating, logged, reporting, watching
 from wwopt.cli.options import examples
 from wwopt.cli.status import BAD_INPUT, DONE, INTERRUPTED
 from wwopt.text import printable
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.add_typer(analyzing.commands)
 app.add_typer(choosing.commands)
+app.add_typer(watching.commands)
 app.add_typer(reporting.commands)
 app.add_typer(demonstrating.commands)
 app.add_typer(logged.commands)
@@ -63,6 +64,7 @@ EPILOG = (
             "analyze model.safetensors": "alpha, ranks and traps of each layer",
             "rank epoch-1.pt epoch-2.pt": "which of several networks is probably the best",
             "compare good.pt new.pt": "which layer is broken, and probably why",
+            "watch run/checkpoints": "the same for every new checkpoint",
             "report model.safetensors": "the same as a page, with each layer's spectrum",
             "select --mlflow digits": "choose among past runs without their weights",
         }

@@ -27,10 +27,14 @@ from wwopt.cli.status import BAD_INPUT, DONE, FINDING
 if TYPE_CHECKING:
     from wwopt.comparison import Thresholds
 
-__all__ = ["commands"]
+__all__ = ["Threshold", "commands", "read_thresholds"]
 
 commands = typer.Typer()
 
+Threshold = Annotated[
+    list[str] | None,
+    typer.Option(help="When a change is an alert, such as 'distance=0.5'.", metavar="NAME=NUMBER", show_default=False),
+]
 MORE = "a folder of checkpoints, a saved analysis, a CSV of WeightWatcher's details, runs:/ID or models:/NAME"
 
 RANK_EXAMPLES = examples(
@@ -113,12 +117,7 @@ def compare(
     reference: Annotated[str, typer.Argument(help="Weights that were good.", show_default=False)],
     candidate: Annotated[str, typer.Argument(help="What became of them.", show_default=False)],
     *,
-    threshold: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="When a change is an alert, such as 'distance=0.5'.", metavar="NAME=NUMBER", show_default=False
-        ),
-    ] = None,
+    threshold: Threshold = None,
     include: Include = None,
     exclude: Exclude = None,
     min_evals: MinEvals = 50,
@@ -141,7 +140,7 @@ def compare(
     comparison = compare_networks(
         reference,
         candidate,
-        thresholds=_thresholds(threshold or []),
+        thresholds=read_thresholds(threshold or []),
         include=include or None,
         exclude=exclude or None,
         min_evals=min_evals,
@@ -158,7 +157,7 @@ def compare(
     return DONE if comparison.ok else FINDING
 
 
-def _thresholds(settings: list[str]) -> Thresholds:
+def read_thresholds(settings: list[str]) -> Thresholds:
     """Read NAME=NUMBER."""
     from wwopt.comparison import Thresholds  # noqa: PLC0415  (loads pandas)
 

@@ -15,7 +15,7 @@ import typer
 from wwopt.cli.options import AsJson, Quiet, examples
 from wwopt.cli.status import DONE, FINDING
 
-__all__ = ["commands"]
+__all__ = ["backend", "commands"]
 
 commands = typer.Typer()
 
@@ -64,7 +64,7 @@ def select(
     from wwopt_trackers import STATES  # noqa: PLC0415
     from wwopt_trackers import select as choose  # noqa: PLC0415
 
-    with _backend():
+    with backend():
         selection = choose(
             journal=journal,
             mlflow=mlflow,
@@ -92,7 +92,7 @@ def sync(journal: Journal = JOURNAL, *, as_json: AsJson = False, quiet: Quiet = 
     from wwopt.cli.log_tables import print_synced, synced_json  # noqa: PLC0415
     from wwopt_trackers import sync as deliver  # noqa: PLC0415
 
-    with _backend():
+    with backend():
         done = deliver(journal)
     if as_json:
         typer.echo(json.dumps(synced_json(done), indent=2))
@@ -114,7 +114,7 @@ def verify(journal: Journal = JOURNAL, *, as_json: AsJson = False, quiet: Quiet 
     from wwopt.cli.log_tables import print_verified, verified_json  # noqa: PLC0415
     from wwopt_trackers import verify as compare  # noqa: PLC0415
 
-    with _backend():
+    with backend():
         found = compare(journal)
     if as_json:
         typer.echo(json.dumps(verified_json(found), indent=2))
@@ -124,7 +124,7 @@ def verify(journal: Journal = JOURNAL, *, as_json: AsJson = False, quiet: Quiet 
 
 
 @contextmanager
-def _backend() -> Iterator[None]:
+def backend() -> Iterator[None]:
     """Ask a backend: quickly, quietly, and with its failure as one line."""
     from wwopt_trackers.process import IMPATIENCE  # noqa: PLC0415
 

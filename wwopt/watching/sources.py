@@ -1,0 +1,180 @@
+"""Where new versions appear: a folder of checkpoints, or the alias of a model in an MLflow registry."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Protocol
+
+from wwopt.weights.folders import SUFFIXES, WHOLE
+
+__all__ = ["AliasSource", "FolderSource", "Source", "Version", "open_source"]
+
+ALIAS = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)$")
+MODELS = ("config.json", "MLmodel", "adapter_config.json", *WHOLE)
+ANALYSIS = "analysis.npz"  # what the trackers write beside checkpoints
+BROKEN = "false"  # MLflow's tags are text
+
+
+@dataclass(frozen=True)
+class Version:
+    """A state of a network.
+
+    Attributes
+    ----------
+    name : str
+        As people know it: the file's name, or the number in the registry.
+    source : str
+        Its path or URI.
+    state : tuple
+        What changes when it is written to: sizes and times.
+    """
+
+    name: str
+    source: str
+    state: tuple[object, ...]
+
+
+class Source(Protocol):
+    """Where versions appear."""
+
+    def versions(self) -> list[Version]:
+        """List what there is now, the newest last."""
+        ...
+
+    def fetch(self, version: Version) -> AbstractContextManager[str]:
+        """Hold a version's files on this machine as long as they are read."""
+        ...
+
+
+class FolderSource:
+    """A folder to which files or folders with a checkpoint each are added, such as a run's or W&B's ``artifacts``."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"No such folder: {folder}")
+        if any((folder / name).is_file() for name in MODELS):
+            raise ValueError(f"{folder} is one model. Give the folder in which new models appear: {folder.parent}")
+        self.folder = folder
+
+    def versions(self) -> list[Version]:
+        """List the checkpoints in the order in which they were written; epoch-2 stands before epoch-10."""
+        found = [(_state(path), path) for path in self.folder.iterdir() if _is_checkpoint(path)]
+        ordered = sorted((max(time for _, _, time in state), _by_number(path.name), path, state)
+                         for state, path in found if state)  # fmt: skip
+        return [Version(path.name, str(path), state) for _, _, path, state in ordered]
+
+    def fetch(self, version: Version) -> AbstractContextManager[str]:
+        """Give the path."""
+        return nullcontext(version.source)
+
+
+class AliasSource:
+    """The versions to which an alias of a registered model has pointed, after the one before the first of them."""
+
+    def __init__(self, uri: str, *, tracking_uri: str | None = None) -> None:
+        match = ALIAS.match(uri)
+        if match is None:
+            raise ValueError(f"A registered model is followed by its alias, `models:/NAME@ALIAS`, got {uri!r}.")
+        try:
+            from mlflow import MlflowClient  # noqa: PLC0415  (an extra)
+        except ImportError as error:
+            raise ImportError(f"{uri} needs MLflow. Run `pip install 'wwopt[mlflow]'`.") from error
+        self.uri, self.name, self.alias, self.tracking_uri = uri, match["name"], match["alias"], tracking_uri
+        self._client = MlflowClient(tracking_uri=tracking_uri)
+        self._pointed: dict[int, Version] = {}
+
+    def versions(self) -> list[Version]:
+        """Ask the registry where the alias points, and add it to where it pointed before."""
+        with _reached(self.uri):
+            number = int(self._client.get_model_version_by_alias(self.name, self.alias).version)
+            if not self._pointed and (before := self._before(number)):
+                self._pointed[before] = self._version(before)
+        current = self._version(number)
+        self._pointed.pop(number, None)
+        self._pointed[number] = current
+        return list(self._pointed.values())
+
+    @contextmanager
+    def fetch(self, version: Version) -> Iterator[str]:
+        """Bring a version's files here, and remove them afterwards."""
+        from mlflow.artifacts import download_artifacts  # noqa: PLC0415
+
+        with TemporaryDirectory(prefix="wwopt-") as folder:
+            with _reached(version.source):
+                path = download_artifacts(
+                    artifact_uri=version.source,
+                    dst_path=folder,
+                    tracking_uri=self.tracking_uri,
+                    registry_uri=self.tracking_uri,
+                )
+            yield path
+
+    def tag(self, version: Version, tags: Mapping[str, str]) -> None:
+        """Write on a version what was found."""
+        with _reached(version.source):
+            for key, value in tags.items():
+                self._client.set_model_version_tag(self.name, version.name, key, value)
+
+    def _before(self, number: int) -> int | None:
+        """The version before, but none that was found broken."""
+        versions = self._client.search_model_versions(f"name = '{self.name}'")
+        older = [int(one.version) for one in versions if one.tags.get("wwopt.ok") != BROKEN]
+        return max((one for one in older if one < number), default=None)
+
+    def _version(self, number: int) -> Version:
+        return Version(str(number), f"models:/{self.name}/{number}", (number,))
+
+
+def open_source(place: str, *, tracking_uri: str | None = None) -> FolderSource | AliasSource:
+    """Open what is to be watched.
+
+    Parameters
+    ----------
+    place : str
+        A folder, or ``models:/NAME@ALIAS``.
+    tracking_uri : str, optional
+        MLflow's, else the one that MLflow is set to.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, ImportError
+        There is no such folder, it is one model, the name has no alias, or MLflow is not installed.
+    """
+    if re.match(r"[\w-]+:/", place):
+        return AliasSource(place, tracking_uri=tracking_uri)
+    return FolderSource(Path(place))
+
+
+@contextmanager
+def _reached(name: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # backends raise anything
+        raise FileNotFoundError(f"{name} cannot be reached: {error}") from error
+
+
+def _is_checkpoint(path: Path) -> bool:
+    if path.name.startswith("."):
+        return False
+    if path.is_dir():
+        return any(inside.name in MODELS or inside.suffix in SUFFIXES for inside in path.iterdir())
+    return path.suffix in SUFFIXES and path.name != ANALYSIS
+
+
+def _state(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """Names, sizes and times of a checkpoint's files; nothing where it has just gone."""
+    files = sorted(path.rglob("*")) if path.is_dir() else [path]
+    try:
+        facts = [(file, file.stat()) for file in files]
+    except FileNotFoundError:
+        return ()
+    return tuple((str(file.relative_to(path)), fact.st_size, fact.st_mtime_ns) for file, fact in facts)
+
+
+def _by_number(name: str) -> list[Any]:
+    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
