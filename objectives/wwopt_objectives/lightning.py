@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wwopt_objectives.watching import Watch
+from wwopt_objectives.watching import Watch, Watched
 
 try:
     from lightning.pytorch.callbacks import Callback
@@ -17,12 +17,11 @@ except ImportError:
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
 
-    from wwopt_objectives.monitor import Reading
 
 __all__ = ["AlphaCallback"]
 
 
-class AlphaCallback(Callback):  # type: ignore[misc]
+class AlphaCallback(Watched, Callback):  # type: ignore[misc]
     """Look at the weights at the end of training epochs; no validation loop is needed.
 
     The score is logged as ``ww_score``, so that loggers, ``ModelCheckpoint`` and ``EarlyStopping`` can use it. Rank 0
@@ -44,25 +43,6 @@ class AlphaCallback(Callback):  # type: ignore[misc]
     def __init__(self, **options: Any) -> None:
         super().__init__()
         self._watch = Watch(**options)
-
-    @property
-    def history(self) -> list[Reading]:
-        """Readings so far."""
-        return self._watch.history
-
-    @property
-    def reason(self) -> str | None:
-        """Why the training was stopped, None where it was not."""
-        return self._watch.reason
-
-    def result(self) -> float:
-        """Return what an Optuna objective returns, after ``fit``; raises `optuna.TrialPruned` where it was pruned."""
-        return self._watch.result()
-
-    def unfreeze(self) -> None:
-        """Train the frozen layers again."""
-        if self._watch.monitor is not None:
-            self._watch.monitor.unfreeze()
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from wwopt_objectives.watching import Watch
+from wwopt_objectives.watching import Watch, Watched
 
 try:
     from transformers import TrainerCallback
@@ -16,12 +16,11 @@ if TYPE_CHECKING:
     import torch
     from transformers import TrainerControl, TrainerState, TrainingArguments
 
-    from wwopt_objectives.monitor import Reading
 
 __all__ = ["AlphaTrainerCallback"]
 
 
-class AlphaTrainerCallback(TrainerCallback):
+class AlphaTrainerCallback(Watched, TrainerCallback):
     """Look at the weights at the end of epochs. Rank 0 looks, and all ranks stop together.
 
     Parameters
@@ -39,25 +38,6 @@ class AlphaTrainerCallback(TrainerCallback):
 
     def __init__(self, **options: Any) -> None:
         self._watch = Watch(**options)
-
-    @property
-    def history(self) -> list[Reading]:
-        """Readings so far."""
-        return self._watch.history
-
-    @property
-    def reason(self) -> str | None:
-        """Why the training was stopped, None where it was not."""
-        return self._watch.reason
-
-    def result(self) -> float:
-        """Return what an Optuna objective returns, after ``train``; raises `optuna.TrialPruned` where it was pruned."""
-        return self._watch.result()
-
-    def unfreeze(self) -> None:
-        """Train the frozen layers again."""
-        if self._watch.monitor is not None:
-            self._watch.monitor.unfreeze()
 
     def on_train_begin(
         self,

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wwopt.score import Score
     from wwopt.tracking import Tracker
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "Watched"]
 
 
 class Watch:
@@ -148,3 +148,28 @@ class Watch:
         look = self._follower.look(checkpoint)
         self._keeper.snapshot(look)
         return self.monitor.read(checkpoint.step, look.analysis), self._follower.ask()
+
+
+class Watched:
+    """What a trainer's callback tells of its watch."""
+
+    _watch: Watch
+
+    @property
+    def history(self) -> list[Reading]:
+        """Readings so far."""
+        return self._watch.history
+
+    @property
+    def reason(self) -> str | None:
+        """Why the training was stopped, None where it was not."""
+        return self._watch.reason
+
+    def result(self) -> float:
+        """Return what an Optuna objective returns, after the training; raises `optuna.TrialPruned` where pruned."""
+        return self._watch.result()
+
+    def unfreeze(self) -> None:
+        """Train the frozen layers again."""
+        if self._watch.monitor is not None:
+            self._watch.monitor.unfreeze()
