@@ -58,6 +58,15 @@ def test_spectra_are_ascending_and_whole(analysis):
         assert (np.diff(evals) >= 0).all() or row.status == "non-finite"
 
 
+def test_numbers_are_the_columns_of_details(analysis):
+    """Every numeric column is there as float64, layer by layer, and no column of words."""
+    numeric = analysis.details.select_dtypes("number")
+    assert list(analysis.numbers) == list(numeric)
+    for name, values in analysis.numbers.items():
+        assert values.dtype == np.float64
+        np.testing.assert_array_equal(values, numeric[name])
+
+
 def test_summary_leaves_out_what_is_not_a_number(analysis):
     """Means are over the layers that have a number; shares are of all layers."""
     rows = analysis.details
