@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from wwopt.analysis import Analysis
 
 __all__ = ["LAYER_ALPHA", "SPECTRA", "TABLE", "LayerChoice", "complete", "distance", "scalars", "write_spectra"]
@@ -25,28 +28,30 @@ class LayerChoice:
     """The layers of a run that have a curve of their own: all, or those that were once among the worst."""
 
     def __init__(self) -> None:
-        self._chosen: set[str] = set()
+        self._keys: dict[str, str] = {}
 
-    def pick(self, alphas: Mapping[str, float]) -> list[str]:
-        """Names to log at this step; a layer once picked stays, so that its curve has no holes."""
-        if len(alphas) <= LAYERS and len(self._chosen | alphas.keys()) <= LAYERS:
+    def curves(self, alphas: Mapping[str, float]) -> dict[str, float]:
+        """Alphas to log at this step; a layer once picked stays, so that its curve has no holes."""
+        if alphas.keys() != self._keys.keys():
+            self._pick(alphas)
+        return {key: alphas[name] for name, key in self._keys.items() if name in alphas}
+
+    def _pick(self, alphas: Mapping[str, float]) -> None:
+        if len(self._keys.keys() | alphas.keys()) <= LAYERS:
             worst = list(alphas)
         else:
             worst = sorted(alphas, key=lambda name: -distance(alphas[name]))[:WORST]
-        fresh = [name for name in worst if name not in self._chosen]
-        self._chosen.update(fresh[: LAYERS - len(self._chosen)])
-        return [name for name in alphas if name in self._chosen]
+        fresh = [name for name in worst if name not in self._keys]
+        self._keys |= {name: LAYER_ALPHA + name for name in fresh[: LAYERS - len(self._keys)]}
 
 
 def scalars(analysis: Analysis, choice: LayerChoice) -> dict[str, float]:
     """Numbers of a step: the summary, the spread of some columns, and the alphas of the chosen layers."""
-    details = analysis.details
-    columns = np.array([details[column].to_numpy() for column in SPREAD])
-    alphas = dict(zip(analysis.spectra, columns[SPREAD.index("alpha")].tolist(), strict=True))
     values = {f"ww/{name}": value for name, value in analysis.summary.items()}
-    for column, ordered in zip(SPREAD, np.sort(columns), strict=True):  # NaN comes last
-        values |= _spread(column, ordered[: np.count_nonzero(~np.isnan(ordered))])
-    return values | {LAYER_ALPHA + name: alphas[name] for name in choice.pick(alphas)}
+    for column in SPREAD:
+        values |= _spread(column, analysis.numbers[column])
+    alphas = dict(zip(analysis.spectra, analysis.numbers["alpha"].tolist(), strict=True))
+    return values | choice.curves(alphas)
 
 
 def write_spectra(analysis: Analysis, folder: Path) -> None:
@@ -68,7 +73,9 @@ def distance(alpha: float) -> float:
     return math.inf if math.isnan(alpha) else max(2 - alpha, alpha - 6, 0.0)
 
 
-def _spread(column: str, known: np.ndarray) -> dict[str, float]:
-    """Least, median and largest of ascending values; the lower median of an even number."""
-    ends = (known[0], known[(len(known) - 1) // 2], known[-1]) if len(known) else (math.nan,) * 3
-    return {f"ww/{column}_{name}": float(end) for name, end in zip(("min", "median", "max"), ends, strict=True)}
+def _spread(column: str, values: NDArray[np.float64]) -> dict[str, float]:
+    """Least, median and largest of what is a number; the lower median of an even number."""
+    ordered = np.sort(values).tolist()
+    known = ordered[: bisect_left(ordered, True, key=math.isnan)]  # NaN comes last
+    ends = (known[0], known[(len(known) - 1) // 2], known[-1]) if known else (math.nan,) * 3
+    return {f"ww/{column}_{name}": end for name, end in zip(("min", "median", "max"), ends, strict=True)}
