@@ -42,7 +42,7 @@ class Server:
             env={**os.environ, **QUIET},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            start_new_session=True,
+            process_group=0,  # a session of its own would have a priority of its own
         )
         end = time.monotonic() + 120
         while not answers(f"{self.uri}/health"):

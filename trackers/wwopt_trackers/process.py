@@ -34,7 +34,7 @@ def start(journal: Path) -> subprocess.Popen[bytes]:
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        start_new_session=True,  # an interrupt from the keyboard is the training's: what it has logged still goes out
+        process_group=0,  # an interrupt from the keyboard is the training's: what it has logged still goes out
     )
 
 
