@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
 import math
 import os
-import zlib
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
 
+from wwopt.archive import FAULTS, unpack, write_archive
 from wwopt.metrics import METRICS
 from wwopt.noise import looks_like_noise
 
@@ -27,10 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "LEADING", "Analysis", "to_details", "to_skipped"]
 
-FORMAT = 1
 LEADING = ("layer_id", "name", "layer_type", "status", "warning", "N", "M", "Q", "rf", "num_evals")
 TEXT = ("name", "layer_type", "status", "warning")
-WORDS = ("reason", "writers", "readers")
 COUNTS = ("layer_id", "N", "M", "rf", "num_evals")
 COLUMNS = (*LEADING, *METRICS)
 SUMMARY = ("log_norm", "alpha", "alpha_weighted", "log_alpha_norm", "log_spectral_norm", "stable_rank", "mp_softrank")
@@ -111,28 +106,10 @@ class Analysis:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything into one file, without pickles; a file that is there is replaced at once or not at all."""
-        target = Path(path)
-        names = list(self.spectra)
-        values = [self.spectra[name] for name in names]
-        header = {"format": FORMAT, "settings": dict(self.settings)}
-        arrays: dict[str, Any] = {
-            "header": np.array(json.dumps(header)),
-            "spectra/names": np.array(names, dtype=np.str_),
-            "spectra/lengths": np.array([len(evals) for evals in values], dtype=np.int64),
-            "spectra/values": np.concatenate([np.empty(0), *values]),
-        }
         tables = {"details": self.details, "skipped": self.skipped}
-        for frame, table in (tables if self.pairs is None else {**tables, "pairs": self.pairs}).items():
-            for column in table.columns:
-                kind = np.str_ if column in (*TEXT, *WORDS) else None
-                arrays[f"{frame}/{column}"] = table[column].to_numpy(dtype=kind)
-        scratch = target.with_name(f".{target.name}.{os.getpid()}")
-        try:
-            with scratch.open("wb") as file:
-                np.savez_compressed(file, **arrays)
-            scratch.replace(target)
-        finally:
-            scratch.unlink(missing_ok=True)
+        write_archive(
+            Path(path), self.settings, self.spectra, tables if self.pairs is None else {**tables, "pairs": self.pairs}
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Analysis:
@@ -147,10 +124,8 @@ class Analysis:
         """
         content = Path(path).read_bytes()
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            return _from_arrays(arrays)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, zlib.error, BadZipFile) as error:
+            return _from_tables(*unpack(content))
+        except FAULTS as error:
             raise ValueError(f"{path} is not a saved analysis that can be read: {error}") from error
 
 
@@ -177,21 +152,11 @@ def _mean(column: NDArray[Any]) -> float:
     return float(np.nansum(column)) / known if known else math.nan
 
 
-def _from_arrays(arrays: Mapping[str, NDArray[Any]]) -> Analysis:
-    header = json.loads(str(arrays["header"]))
-    if header["format"] > FORMAT:
-        raise ValueError(f"a newer wwopt wrote it (format {header['format']}); upgrade wwopt")
-    names = [str(name) for name in arrays["spectra/names"]]
-    ends = np.cumsum(arrays["spectra/lengths"])[:-1]
-    values = np.split(arrays["spectra/values"], ends) if names else []
-    details, skipped = _frame("details", arrays), _frame("skipped", arrays)
+def _from_tables(
+    settings: Mapping[str, Any], spectra: Mapping[str, NDArray[np.float64]], tables: Mapping[str, pd.DataFrame]
+) -> Analysis:
+    """Fill in what an older version did not measure."""
+    details = tables["details"]
     older = {name: math.nan for name in COLUMNS if name not in details and name not in LEADING}
-    pairs = _frame("pairs", arrays) if "pairs/writers" in arrays else None
     details = details.assign(**older)[list(COLUMNS)]
-    return Analysis(details, dict(zip(names, values, strict=True)), skipped, header["settings"], pairs)
-
-
-def _frame(prefix: str, arrays: Mapping[str, NDArray[Any]]) -> pd.DataFrame:
-    start = f"{prefix}/"
-    columns = {name.removeprefix(start): values for name, values in arrays.items() if name.startswith(start)}
-    return pd.DataFrame(columns).astype({column: "str" for column in columns if column in (*TEXT, *WORDS)})
+    return Analysis(details, spectra, tables["skipped"], settings, tables.get("pairs"))

@@ -163,6 +163,37 @@ def test_an_older_file_lacks_what_is_newer(analysis, tmp_path):
     assert details.drop(columns="entropy").equals(older.details)
 
 
+def test_the_first_format_loads(analysis, tmp_path):
+    """A file of format 1, with an array for each column, gives the same analysis."""
+    tables = {"details": analysis.details, "skipped": analysis.skipped}
+    arrays = {
+        f"{table}/{name}": column.to_numpy(np.str_ if column.dtype == "str" else None)
+        for table, frame in tables.items()
+        for name, column in frame.items()
+    }
+    np.savez(
+        tmp_path / "first.npz",
+        **arrays,
+        header=json.dumps({"format": 1, "settings": dict(analysis.settings)}),
+        **{
+            "spectra/names": np.array(list(analysis.spectra)),
+            "spectra/lengths": np.array([len(evals) for evals in analysis.spectra.values()]),
+            "spectra/values": np.concatenate(list(analysis.spectra.values())),
+        },
+    )
+    assert_equal(wwopt.Analysis.load(tmp_path / "first.npz"), analysis)
+
+
+def test_pairs_and_strange_names_come_back(tmp_path):
+    """Matched layers are kept, and names that are long or end in a null."""
+    network = {f"{name}.weight": np.random.default_rng(0).normal(size=(60, 60)) for name in ("a\0", "b" * 9000, "c")}
+    analysis = wwopt.analyze(network, alignment=True)
+    analysis.save(tmp_path / "a.npz")
+    loaded = wwopt.Analysis.load(tmp_path / "a.npz")
+    assert_equal(loaded, analysis)
+    pd.testing.assert_frame_equal(loaded.pairs, analysis.pairs)
+
+
 def _truncate(path):
     path.write_bytes(path.read_bytes()[:-200])
 
@@ -213,7 +244,7 @@ def test_missing_file(tmp_path):
 
 def test_newer_format_says_so(analysis, tmp_path, monkeypatch):
     """A file of a later version asks for an upgrade."""
-    monkeypatch.setattr("wwopt.analysis.FORMAT", 99)
+    monkeypatch.setattr("wwopt.archive.FORMAT", 99)
     analysis.save(tmp_path / "a.npz")
     monkeypatch.undo()
     with pytest.raises(ValueError, match=r"newer wwopt wrote it \(format 99\); upgrade"):
