@@ -16,12 +16,12 @@ from threadpoolctl import ThreadpoolController
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["cores", "find_device", "run"]
+__all__ = ["cores", "find_device", "run", "threads"]
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-AT_ONCE = 2e7  # operations below which starting a thread costs more than it gives
+AT_ONCE = 2e8  # operations below which another thread, and the wait for it, costs more than it gives
 NVIDIA_DRIVER = Path("/dev/nvidiactl")
 MEMORY = 4 << 30  # bytes that layers in work may take together, where one alone does not take more
 
@@ -64,11 +64,16 @@ def run(
         yield from _elsewhere(partial(_alone, work), tasks, executor, describe)
         return
     total = sum(costs)
-    workers = min(len(tasks), cores(), max(2, MEMORY // max(largest, 1))) if total > AT_ONCE else 1
+    workers = min(len(tasks), threads(total, largest))
     alone = sum(cost * workers > total for cost in costs) if workers > 1 else 0
     yield from map(work, tasks[:alone])
     with _blas.limited(max(1, cores() // workers) if total > AT_ONCE else 1):
         yield from _here(work, tasks[alone:], workers)
+
+
+def threads(operations: float, largest: int) -> int:
+    """Number of threads that share this much work here; one where starting another costs more than it gives."""
+    return min(cores(), max(2, MEMORY // max(largest, 1))) if operations > AT_ONCE else 1
 
 
 def _here(work: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:

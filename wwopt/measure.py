@@ -60,17 +60,21 @@ def measure(
     if cache is None:
         return _measure(batch, [_decompose(matrix, matrix.read(), settings, device) for matrix in batch], settings)
     known: dict[str, Measured] = {}
-    keys, missing = [], []
+    missing: dict[str, tuple[WeightMatrix, _Decomposed]] = {}
+    keys = []
     for matrix in batch:
         stack = matrix.read()
-        keys.append(cache.key(matrix, stack, settings))
-        found = known.get(keys[-1]) or cache.get(keys[-1])
+        key = cache.key(matrix, stack, settings)
+        keys.append(key)
+        if key in known or key in missing:  # a copy
+            continue
+        found = cache.get(key)
         if found is None:
-            missing.append((matrix, keys[-1], _decompose(matrix, stack, settings, device)))
+            missing[key] = (matrix, _decompose(matrix, stack, settings, device))
         else:
-            known[keys[-1]] = found
-    fresh = _measure([matrix for matrix, *_ in missing], [raw for *_, raw in missing], settings)
-    for (_, key, _), measured in zip(missing, fresh, strict=True):
+            known[key] = found
+    fresh = _measure([matrix for matrix, _ in missing.values()], [raw for _, raw in missing.values()], settings)
+    for key, measured in zip(missing, fresh, strict=True):
         cache.put(key, measured)
         known[key] = measured
     return [known[key] for key in keys]

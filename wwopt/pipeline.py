@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 
 from wwopt.analysis import Analysis, to_details, to_skipped
 from wwopt.cache import Cache
-from wwopt.execution import cores, find_device, run
+from wwopt.execution import cores, find_device, run, threads
 from wwopt.measure import Measured, measure
 from wwopt.settings import Settings
 
@@ -164,12 +164,14 @@ def _measure_all(
     executor: Executor | None,
     progress: bool | None,
 ) -> dict[str, Measured]:
-    batches = _batches(matrices)
+    largest = max((8 * matrix.M**2 for matrix in matrices), default=0)
+    workers = threads(sum(map(_operations, matrices)), largest) if executor is None else cores()
+    batches = _batches(matrices, workers)
     results = run(
         work,
         batches,
         costs=[sum(map(_operations, batch)) for batch in batches],
-        largest=max((8 * matrix.M**2 for matrix in matrices), default=0),
+        largest=largest,
         executor=executor,
         describe=_names,
     )
@@ -182,10 +184,10 @@ def _measure_all(
     return measured
 
 
-def _batches(matrices: Sequence[WeightMatrix]) -> list[list[WeightMatrix]]:
+def _batches(matrices: Sequence[WeightMatrix], workers: int) -> list[list[WeightMatrix]]:
     """Group small matrices of equal shape; the costly ones come first, so that no core waits at the end."""
     by_cost = sorted(matrices, key=lambda matrix: (-_operations(matrix), matrix.N, matrix.M, matrix.k))
-    most = min(BATCH, sum(map(_elements, matrices)) // (2 * cores()))
+    most = BATCH if workers == 1 else min(BATCH, sum(map(_elements, matrices)) // (2 * workers))
     batches: list[list[WeightMatrix]] = []
     size = 0
     for matrix in by_cost:
