@@ -87,7 +87,7 @@ def _split(names: list[str], lengths: NDArray[np.int64], values: NDArray[np.floa
 def _words(table: pd.DataFrame, numeric: pd.DataFrame) -> dict[str, Any]:
     """What JSON keeps of a table: the kinds of its columns in their order, and the words."""
     kinds = {name: "int64" if kind.kind in "iu" else "float64" for name, kind in numeric.dtypes.items()}
-    words = {str(name): table[name].tolist() for name in table if name not in kinds}
+    words = {str(name): table[name].to_numpy(object).tolist() for name in table if name not in kinds}
     return {"kinds": {str(name): kinds.get(name, WORDS) for name in table}, "words": words}
 
 

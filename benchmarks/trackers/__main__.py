@@ -42,13 +42,13 @@ Not measured here, since it needs W&B's server: anything online with W&B.
 
 def rows(server, proxy, *, short):
     """Give the rows of the table, each measured when it is asked for."""
-    analysis, small = network(200), network(20)
+    analysis = network(200)
     steps, rounds = (10, 1) if short else (30, 3)
     yield "thread", partial(measure.training_thread, analysis, proxy, 60 if short else 300)
     yield "drill", partial(measure.drilled, 100 if short else 1000, 20 if short else 200)
     yield "delivery", partial(measure.delivery_rate, analysis, server, 100 if short else 400)
-    yield "threads", partial(measure.threads, small, server, steps, rounds)
-    yield "processes", partial(measure.processes, small, server, steps, rounds)
+    yield "threads", partial(measure.threads, server, steps, rounds)
+    yield "processes", partial(measure.processes, server, steps, rounds)
     yield "keys", partial(measure.large_model, server)
     yield "demo", partial(measure.demo_study, server, 3 if short else 12, rounds)
 

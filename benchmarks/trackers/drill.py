@@ -28,10 +28,15 @@ PATIENCE = 120  # seconds that couriers may take with the rest
 ROOT = str(Path(__file__).parents[2])
 
 
+def weights(layers, seed=0):
+    """A network with so many layers."""
+    random = np.random.default_rng(seed)
+    return {f"block.{i}.fc.weight": random.standard_t(3, size=(128, 64)) for i in range(layers)}
+
+
 def network(layers, seed=0):
     """An analysis of a network with so many layers."""
-    random = np.random.default_rng(seed)
-    return wwopt.analyze({f"block.{i}.fc.weight": random.standard_t(3, size=(128, 64)) for i in range(layers)})
+    return wwopt.analyze(weights(layers, seed))
 
 
 def train(uri, number, steps, *, kill):

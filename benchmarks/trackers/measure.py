@@ -17,7 +17,7 @@ from mlflow import MlflowClient
 
 import wwopt
 from benchmarks.trackers import drill
-from benchmarks.trackers.drill import network
+from benchmarks.trackers.drill import network, weights
 from wwopt.cli.digits import EPOCHS, Trainer, load
 from wwopt_objectives import AlphaObjective
 from wwopt_trackers import LocalTracker, MLflowTracker, verify
@@ -97,30 +97,30 @@ def delivery_rate(analysis, server, points):
     )
 
 
-def threads(analysis, server, steps, rounds):
+def threads(server, steps, rounds):
     """Eight trials in eight threads, tracked and not."""
     torch.set_num_threads(1)
+    in_threads(None, 1)
     ratios, runs = [], []
     for number in range(rounds):
-        plain = in_threads(None, analysis, steps)
+        plain = in_threads(None, steps)
         tracker = MLflowTracker(experiment=f"threads-{number}", uri=server.uri, pictures=0)
         warm(tracker)
-        ratios.append(in_threads(tracker, analysis, steps) / plain)
+        ratios.append(in_threads(tracker, steps) / plain)
         tracker.finish("complete", timeout=120)
         runs += runs_of(server, f"threads-{number}")
     yield unmixed("8 trials in 8 threads", ratios, runs, trials=8 * rounds, studies=rounds, steps=steps)
 
 
-def in_threads(tracker, analysis, steps):
+def in_threads(tracker, steps):
     start = time.perf_counter()
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(partial(train, tracker, analysis, steps), range(8)))
+        list(pool.map(partial(train, tracker, steps), range(8)))
     return time.perf_counter() - start
 
 
-def processes(analysis, server, steps, rounds):
-    """Four trials in each of four processes, tracked and not."""
-    analysis.save("network.npz")
+def processes(server, steps, rounds):
+    """Two trials in each of four processes, tracked and not."""
     context = get_context("spawn")
     ratios, runs = [], []
     with ProcessPoolExecutor(4, context, initializer=together, initargs=(context.Barrier(4),)) as pool:
@@ -131,7 +131,7 @@ def processes(analysis, server, steps, rounds):
                 times.append(max(job.result() for job in jobs))
             ratios.append(times[1] / times[0])
             runs += runs_of(server, f"processes-{number}")
-    yield unmixed("16 trials in 4 processes", ratios, runs, trials=16 * rounds, studies=rounds, steps=steps)
+    yield unmixed("8 trials in 4 processes", ratios, runs, trials=8 * rounds, studies=rounds, steps=steps)
 
 
 def together(barrier):
@@ -141,16 +141,16 @@ def together(barrier):
 
 
 def in_process(uri, experiment, worker, steps):
-    """Four trials; gives the time they took, the start of the courier and the last delivery excluded."""
+    """Two trials; gives the time they took, the start of the courier and the last delivery excluded."""
     torch.set_num_threads(1)
-    analysis = wwopt.Analysis.load("network.npz")
+    train(None, 1, worker)
     tracker = MLflowTracker(experiment=experiment, uri=uri, pictures=0) if experiment else None
     if tracker:
         warm(tracker)
     _barrier.wait()
     start = time.perf_counter()
-    for trial in range(4):
-        train(tracker, analysis, steps, 4 * worker + trial)
+    for trial in range(2):
+        train(tracker, steps, 2 * worker + trial)
     taken = time.perf_counter() - start
     if tracker:
         tracker.finish("complete", timeout=120)
@@ -227,13 +227,14 @@ def work(seconds):
         matrix @ matrix
 
 
-def train(tracker, analysis, steps, number):
-    """A trial of so many steps of fixed work."""
-    matrix = torch.ones(512, 512)
+def train(tracker, steps, number):
+    """A trial of so many steps of fixed work, each with the analysis that there is to log."""
+    matrix, layers = torch.ones(512, 512), weights(20)
     trial = tracker.child(f"{number}", params={"number": number}, tags={}) if tracker else None
     for step in range(steps):
         for _ in range(40):
             matrix @ matrix
+        analysis = wwopt.analyze(layers, progress=False)
         if trial:
             trial.log(analysis, step=step, metrics={"number": number})
     if trial:
