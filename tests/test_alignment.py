@@ -142,7 +142,7 @@ def test_dead_units_are_left_out():
     assert np.isfinite(subspace_alignment(F, G, 8))
 
 
-def trained(alignment=True, **changes):
+def trained(alignment=True, response=None, **changes):
     """A network that learned digits for a moment."""
     from sklearn.datasets import load_digits
 
@@ -157,7 +157,7 @@ def trained(alignment=True, **changes):
     for key, change in changes.items():
         with torch.no_grad():
             change(model[int(key[1:])].weight)
-    return wwopt.analyze(model, alignment=alignment)
+    return wwopt.analyze(model, alignment=alignment, response=response)
 
 
 SCORE = wwopt.AlignmentScore()
@@ -194,8 +194,9 @@ def test_nothing_to_match_is_the_maximum():
 
 
 def test_default_score_needs_pairs():
-    """Where layers match it is the alignment, else alpha."""
-    assert wwopt.default_score(trained()) == wwopt.AlignmentScore()
+    """Where layers match it is the response of a module, the alignment of a state dict; else alpha."""
+    assert wwopt.default_score(trained()) == wwopt.ResponseScore()
+    assert wwopt.default_score(trained(response=False)) == wwopt.AlignmentScore()
     assert wwopt.default_score(trained(alignment=False)) == wwopt.AlphaScore()
     assert wwopt.default_score(wwopt.analyze(nn.Linear(64, 64), alignment=True)) == wwopt.AlphaScore()
 

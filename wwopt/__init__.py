@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from wwopt.comparison import Comparison, Thresholds, compare
     from wwopt.pipeline import analyze
     from wwopt.ranking import Ranking, rank
-    from wwopt.score import AlignmentScore, AlphaScore, Score, default_score
+    from wwopt.score import AlignmentScore, AlphaScore, ResponseScore, Score, default_score
     from wwopt.tracking import Tracker
 
 __version__ = "0.1.0"
@@ -20,6 +20,7 @@ __all__ = [
     "Analysis",
     "Comparison",
     "Ranking",
+    "ResponseScore",
     "Score",
     "Thresholds",
     "Tracker",
@@ -35,6 +36,7 @@ _ROOMS = {
     "Analysis": "wwopt.analysis",
     "Comparison": "wwopt.comparison",
     "Ranking": "wwopt.ranking",
+    "ResponseScore": "wwopt.score",
     "Score": "wwopt.score",
     "Thresholds": "wwopt.comparison",
     "Tracker": "wwopt.tracking",

@@ -16,6 +16,7 @@ import pandas as pd
 from wwopt.archive import FAULTS, unpack, write_archive
 from wwopt.metrics import METRICS
 from wwopt.noise import looks_like_noise
+from wwopt.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +51,8 @@ class Analysis:
     pairs : pandas.DataFrame or None
         With ``alignment=True`` a row for each hidden space: the layers that write into it and those that read
         from it, its width, the number ``k`` of directions compared, and their ``alignment``.
+    response : wwopt.response.Response or None
+        What a module answered to noise, where that was measured; ``response.information`` lies in [0, 1].
 
     Examples
     --------
@@ -64,13 +67,17 @@ class Analysis:
     skipped: pd.DataFrame
     settings: Mapping[str, Any] = field(default_factory=dict)
     pairs: pd.DataFrame | None = None
+    response: Response | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "spectra", MappingProxyType(dict(self.spectra)))
         object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
 
     def __reduce__(self) -> tuple[type[Analysis], tuple[Any, ...]]:
-        return Analysis, (self.details, dict(self.spectra), self.skipped, dict(self.settings), self.pairs)
+        return Analysis, (
+            *(self.details, dict(self.spectra), self.skipped, dict(self.settings)),
+            *(self.pairs, self.response),
+        )
 
     @cached_property
     def numbers(self) -> Mapping[str, NDArray[np.float64]]:
@@ -85,6 +92,7 @@ class Analysis:
         The means keep WeightWatcher's names. ``share_over_6``, ``share_under_2``, ``share_trapped``, ``share_noise``
         and ``share_unusable`` are shares in [0, 1] of the analysed layers; ``layers`` counts them. ``p_noise`` is the
         chance that noise of these shapes has any layer as far from noise as the farthest here (Bonferroni's bound).
+        ``response`` is the information of the answers to noise, where that was measured.
         """
         rows = self.numbers
         noise = looks_like_noise(rows["p_noise"], rows["p_spike"])
@@ -102,14 +110,15 @@ class Analysis:
             **{name: _mean(flags.astype(np.float64)) for name, flags in shares.items()},
             "p_noise": min(1.0, len(judged) * float(judged.min())) if len(judged) else math.nan,
             "layers": float(len(self.details)),
+            **({} if self.response is None else {"response": self.response.information}),
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything into one file, without pickles; a file that is there is replaced at once or not at all."""
-        tables = {"details": self.details, "skipped": self.skipped}
-        write_archive(
-            Path(path), self.settings, self.spectra, tables if self.pairs is None else {**tables, "pairs": self.pairs}
-        )
+        response = None if self.response is None else pd.DataFrame([self.response.to_dict()])
+        tables = {"details": self.details, "skipped": self.skipped, "pairs": self.pairs, "response": response}
+        kept = {name: table for name, table in tables.items() if table is not None}
+        write_archive(Path(path), self.settings, self.spectra, kept)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Analysis:
@@ -159,4 +168,6 @@ def _from_tables(
     details = tables["details"]
     older = {name: math.nan for name in COLUMNS if name not in details and name not in LEADING}
     details = details.assign(**older)[list(COLUMNS)]
-    return Analysis(details, spectra, tables["skipped"], settings, tables.get("pairs"))
+    answers = tables["response"].to_dict(orient="records") if "response" in tables else []
+    response = Response(**{str(name): value for name, value in answers[0].items()}) if answers else None
+    return Analysis(details, spectra, tables["skipped"], settings, tables.get("pairs"), response)

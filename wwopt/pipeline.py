@@ -14,6 +14,7 @@ from wwopt.analysis import Analysis, to_details, to_skipped
 from wwopt.cache import Cache
 from wwopt.execution import cores, find_device, run, threads
 from wwopt.measure import Measured, measure
+from wwopt.response import respond
 from wwopt.settings import Settings
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from wwopt.powerlaw import EstimatorName
+    from wwopt.response import Response
     from wwopt.spectra import Precision
     from wwopt.weights import WeightMatrix
 
@@ -41,6 +43,7 @@ def analyze(
     zero_tol: float | None = None,
     base: object | None = None,
     alignment: bool = False,
+    response: bool | Sequence[int] | None = None,
     confidence: float | None = None,
     precision: Precision = "double",
     device: str = "auto",
@@ -56,7 +59,7 @@ def analyze(
     source : torch.nn.Module, mapping of str to array, or path
         A model; a state dict, also inside ``{"state_dict": ...}``; a file or a folder of safetensors, PyTorch, NumPy,
         Hugging Face, PEFT or MLflow; ``hf://org/name[@revision]``, ``models:/...``, ``runs:/...``. It is read, never
-        changed, and nothing that it carries is run.
+        changed, and nothing that a file carries is run.
     include, exclude : str or iterable of str, optional
         Glob patterns on layer names; what they leave out is listed in ``skipped``.
     min_evals, max_evals : int, optional
@@ -73,6 +76,10 @@ def analyze(
     alignment : bool
         Also compare what neighbouring layers write and read, in ``pairs``. Layers are matched by the module's
         graph where it can be traced, else by order and shape.
+    response : bool or sequence of int, optional
+        Also measure what a module answers to noise, in ``response``; it is run for that, by a twin in evaluation mode
+        without its hooks. A shape is that of one input, without the batch, where the found one is not to be
+        used. None: with ``alignment``, where the source is a module.
     base : as source, optional
         Analyse the difference ``W - W_base`` to this model, layers by the same name.
     confidence : float, optional
@@ -126,6 +133,7 @@ def analyze(
         base=None if base is None else _label(base),
         precision=precision,
         alignment=alignment,
+        response=response,
         confidence=confidence,
         seed=seed,
     )
@@ -145,6 +153,7 @@ def analyze(
         skipped=to_skipped([*weights.skipped, *left_out]),
         settings=settings.to_dict(),
         pairs=_pairs(source, weights.matrices) if alignment else None,
+        response=_response(source, settings),
     )
 
 
@@ -152,6 +161,15 @@ def _pairs(source: object, matrices: Sequence[WeightMatrix]) -> pd.DataFrame:
     from wwopt.alignment import PAIR_COLUMNS, align, find_spaces  # noqa: PLC0415  (loads torch)
 
     return pd.DataFrame(align(matrices, find_spaces(source, matrices)), columns=list(PAIR_COLUMNS))
+
+
+def _response(source: object, settings: Settings) -> Response | None:
+    from wwopt.weights import is_module  # noqa: PLC0415  (as above)
+
+    wanted = settings.response
+    if wanted is False or (wanted is None and not (settings.alignment and is_module(source))):
+        return None
+    return respond(source, None if isinstance(wanted, (bool, type(None))) else wanted, seed=settings.seed)
 
 
 def _label(source: object) -> str:

@@ -10,7 +10,7 @@ from wwopt.powerlaw import EstimatorName
 from wwopt.spectra import Precision
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from wwopt.weights import WeightMatrix
 
@@ -37,12 +37,14 @@ class Settings:
     base: str | None = None
     precision: Precision = "double"
     alignment: bool = False
+    response: bool | Sequence[int] | None = None
     confidence: float | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
         for field in ("include", "exclude"):
             object.__setattr__(self, field, _patterns(getattr(self, field)))
+        object.__setattr__(self, "response", _shape(self.response))
         if self.min_evals < 2:
             raise ValueError(f"`min_evals` must be at least 2, got {self.min_evals}.")
         if self.max_evals is not None and self.max_evals < self.min_evals:
@@ -77,6 +79,14 @@ class Settings:
         if self.max_evals is not None and matrix.num_evals > self.max_evals:
             return f"{matrix.num_evals} eigenvalues, more than max_evals={self.max_evals}"
         return None
+
+
+def _shape(response: bool | Sequence[int] | None) -> bool | tuple[int, ...] | None:
+    if isinstance(response, (bool, type(None))):
+        return response
+    if not (response and all(isinstance(size, int) and size > 0 for size in response)):
+        raise ValueError(f"`response` must be True, False, None or a shape of whole numbers, got {response!r}.")
+    return tuple(response)
 
 
 def _patterns(patterns: str | Iterable[str] | None) -> tuple[str, ...] | None:

@@ -19,6 +19,7 @@ import wwopt
 from benchmarks.selection.store import read_looks, read_record, write
 from benchmarks.selection.tasks import Settings, Task
 from wwopt.analysis import Analysis
+from wwopt.response import respond
 
 __all__ = ["COLLAPSED", "Network", "load_networks", "qualities"]
 
@@ -93,7 +94,12 @@ def _fingerprint(options: Mapping[str, Any]) -> str:
     }
     details = wwopt.analyze({name: torch.from_numpy(W) for name, W in samples.items()}, progress=False).details
     rounded = details.map(lambda value: f"{value:.9g}" if isinstance(value, float) else str(value))
-    content = json.dumps([sorted(map(list, _flat(options))), rounded.to_dict("list")])
+    torch_random = torch.Generator().manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(288, 10))
+    for parameter in model.parameters():
+        parameter.data = torch.randn(parameter.shape, generator=torch_random)
+    answer = f"{respond(model).information:.9g}"
+    content = json.dumps([sorted(map(list, _flat(options))), rounded.to_dict("list"), answer])
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from wwopt import AlignmentScore, AlphaScore, default_score
+from wwopt import AlignmentScore, AlphaScore, ResponseScore, default_score
 
 if TYPE_CHECKING:
     from benchmarks.selection.networks import Network
@@ -30,7 +30,7 @@ DRAWS = 50  # of random choices, whose mean is reported
 class _Recommended:
     """The score that `default_score` recommends for each network."""
 
-    requires: ClassVar[Mapping[str, Any]] = {**AlphaScore.requires, **AlignmentScore.requires}
+    requires: ClassVar[Mapping[str, Any]] = {**AlphaScore.requires, **ResponseScore.requires}
 
     def __call__(self, analysis: Analysis) -> float:
         return default_score(analysis)(analysis)
@@ -88,7 +88,8 @@ def judges() -> list[Judge]:
         alpha,
         mixed("default_score() .75 + training loss .25, ranks", recommended, loss, 0.75),
         mixed("AlphaScore() .75 + training loss .25, ranks", alpha, loss, 0.75),
-        weights("AlignmentScore(rank=0)", AlignmentScore(rank=0.0)),
+        weights("AlignmentScore()", AlignmentScore()),
+        weights("response alone", _response),
         weights("mean alpha", lambda analysis: _mean(analysis, "alpha")),
         weights("mean abs(alpha - 2)", _distance),
         weights("alpha_weighted", lambda analysis: _mean(analysis, "alpha_weighted")),
@@ -137,6 +138,11 @@ def _mean(analysis: Analysis, column: str) -> float:
 def _distance(analysis: Analysis) -> float:
     rows = analysis.details
     return math.nan if (rows["status"] == "non-finite").any() else float((rows["alpha"] - 2).abs().mean())
+
+
+def _response(analysis: Analysis) -> float:
+    """Less for answers to noise that tell more of it."""
+    return math.nan if analysis.response is None else -analysis.response.information
 
 
 def _effective_rank(analysis: Analysis) -> float:

@@ -11,15 +11,15 @@ import numpy as np
 from wwopt.metrics import METRICS
 from wwopt.ranking.intervals import draws_of_mean, draws_of_score
 from wwopt.ranking.kinship import are_same, unrelated
-from wwopt.score import AlphaScore, Score, default_score
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wwopt.analysis import Analysis
     from wwopt.ranking.kinship import Profile
+    from wwopt.score import Score
 
-__all__ = ["ALPHA_WEIGHTED", "SCORE", "Choice", "Judge", "choose", "choose_score"]
+__all__ = ["ALPHA_WEIGHTED", "SCORE", "Choice", "Judge", "choose"]
 
 SCORE, ALPHA_WEIGHTED = "score", "alpha_weighted"
 SHARES = {"share_over_6": ("alpha", 6.0), "share_trapped": ("num_traps", 0.0)}
@@ -60,22 +60,6 @@ def choose(metric: str | Score, profiles: Sequence[Profile], *, based: bool) -> 
         "the networks are of different architectures",
         "No number from weights alone is reliable across architectures: look at the parameters beside, and at data.",
     )
-
-
-def choose_score(analyses: Sequence[Analysis]) -> Score:
-    """Return the first default score of any network that can be computed for all of them."""
-    for score in [default_score(analysis) for analysis in analyses]:
-        if all(_computes(score, analysis) for analysis in analyses):
-            return score
-    return AlphaScore()
-
-
-def _computes(score: Score, analysis: Analysis) -> bool:
-    try:
-        score(analysis)
-    except (ValueError, KeyError):
-        return False
-    return True
 
 
 @dataclass(frozen=True)

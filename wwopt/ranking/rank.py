@@ -14,8 +14,8 @@ from tqdm.auto import tqdm
 from wwopt.ranking.candidates import FAULTS, Candidate, expand, fingerprint, inspect, read
 from wwopt.ranking.intervals import rank_draws
 from wwopt.ranking.kinship import Profile, are_family, are_same, profile_of
-from wwopt.ranking.metric import ALPHA_WEIGHTED, SCORE, Choice, Judge, choose, choose_score
-from wwopt.score import Score
+from wwopt.ranking.metric import ALPHA_WEIGHTED, SCORE, Choice, Judge, choose
+from wwopt.score import Score, common_score
 from wwopt.settings import Settings
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def rank(
     settings |= _required(metric, choice)
     networks = _read_all([one for one in expanded if one.name in profiles], profiles, settings, faults, progress)
     _need_one(networks, faults)
-    score = metric if isinstance(metric, Score) else choose_score([network.analysis for network in networks])
+    score = metric if isinstance(metric, Score) else common_score(network.analysis for network in networks)
     judge = Judge(choice.metric, score)
     table = _table(networks, judge, faults, seed)
     wrong = (*_twins(networks), *_disjoint(networks), *(f"{name}: {reason}" for name, reason in faults.items()))

@@ -1,14 +1,16 @@
-"""`AlphaScore`: one number for a network, from its weights alone, that a broken network cannot win."""
+"""`AlphaScore`: one number for a network, from its spectra alone, that a broken network cannot win."""
 
 from __future__ import annotations
 
 import math
 import warnings
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypedDict, runtime_checkable
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+
+from wwopt.score.base import Explained, Explanation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,89 +18,11 @@ if TYPE_CHECKING:
 
     from wwopt.analysis import Analysis
 
-__all__ = ["AlignmentScore", "AlphaScore", "Explanation", "Score", "default_score"]
-
-
-class Explanation(TypedDict):
-    """What a score is made of; every number is a plain float, ready for JSON."""
-
-    score: float
-    terms: dict[str, float]
-    layers: dict[str, dict[str, float]]
-
-
-@runtime_checkable
-class Score(Protocol):
-    """A number of an `Analysis`, lower is better, finite for every network."""
-
-    @property
-    def direction(self) -> str:
-        """Always ``"minimize"``."""
-        ...
-
-    @property
-    def version(self) -> int:
-        """Changes whenever the same network would get another number."""
-        ...
-
-    @property
-    def maximum(self) -> float:
-        """The number of an analysis that cannot be used; no network gets more."""
-        ...
-
-    @property
-    def requires(self) -> Mapping[str, Any]:
-        """Arguments that `wwopt.analyze` needs so that the score can be computed."""
-        ...
-
-    def __call__(self, analysis: Analysis) -> float:
-        """Return the score."""
-        ...
-
-    def explain(self, analysis: Analysis) -> Explanation:
-        """Return the score, its terms, which add up to it, and the terms of each layer."""
-        ...
-
-    def settings(self) -> dict[str, Any]:
-        """Return what defines the score, for the study's record: its name, version and parameters."""
-        ...
-
-
-class _Explained:
-    """What every score does with its terms; each has `explain`, the bound of each term, and parameters."""
-
-    direction: ClassVar[str] = "minimize"
-    version: ClassVar[int]
-
-    @property
-    def maximum(self) -> float:
-        """The most that a network can get: every term at its bound."""
-        return float(sum(self._bounds().values()))
-
-    def __call__(self, analysis: Analysis) -> float:
-        """Score an analysis; ``maximum`` where it cannot be used."""
-        return self.explain(analysis)["score"]
-
-    def explain(self, analysis: Analysis) -> Explanation:
-        raise NotImplementedError
-
-    def rewards(self, analysis: Analysis) -> dict[str, float]:
-        """Return for each layer (and hidden space) the negative sum of its faults: 0 for a healthy one.
-
-        For loops that act on layers, as a reinforcement learner does: higher is better.
-        """
-        return {name: -sum(terms.values()) for name, terms in self.explain(analysis)["layers"].items()}
-
-    def settings(self) -> dict[str, Any]:
-        """Name, version and parameters, ready for JSON."""
-        return {"name": type(self).__name__, "version": self.version, **asdict(self)}  # type: ignore[call-overload]
-
-    def _bounds(self) -> dict[str, float]:
-        raise NotImplementedError
+__all__ = ["AlphaScore"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlphaScore(_Explained):
+class AlphaScore(Explained):
     """How far a network's layers are from well-trained ones; lower is better.
 
     The mean over the layers of a sum of faults, each zero in a healthy layer and bounded, so that no
@@ -205,7 +129,7 @@ class AlphaScore(_Explained):
         layers = self._layers(analysis.details)
         terms = {
             name: self._aggregated([layer[name] for layer in layers.values()]) if layers else bound
-            for name, bound in self._bounds().items()
+            for name, bound in self.bounds().items()
         }
         return {"score": float(sum(terms.values())), "terms": terms, "layers": layers}
 
@@ -214,8 +138,8 @@ class AlphaScore(_Explained):
             return sum(values) / len(values)
         return float(np.quantile(values, 1.0 if self.aggregate == "worst" else self.aggregate))
 
-    def _bounds(self) -> dict[str, float]:
-        """The most of each term."""
+    def bounds(self) -> dict[str, float]:
+        """Give the most of each term."""
         return {
             "level": self.level * self.widest,
             "undertrained": self.undertrained,
@@ -228,7 +152,7 @@ class AlphaScore(_Explained):
         healthy = details["status"].to_numpy() == "success"
         if (details["status"] == "non-finite").any():
             healthy &= False
-        terms, bounds = self._terms(details), self._bounds()
+        terms, bounds = self._terms(details), self.bounds()
         rows = np.stack(
             [np.where(healthy, np.nan_to_num(terms[name], nan=0.0), bounds[name]) for name in self.TERMS], axis=1
         )
@@ -252,89 +176,3 @@ class AlphaScore(_Explained):
             "noise": self.noise / (1 + column("num_spikes")),
             "traps": self.traps * np.minimum(column("trap_energy"), 1),
         }
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlignmentScore(_Explained):
-    """How badly neighbouring layers fit each other; lower is better.
-
-    - ``alignment``: one less the mean alignment of the hidden spaces, each the overlap of the directions in which a
-      space is written with those in which it is read. What one layer writes, the next should read.
-    - ``rank``: half the mean of ``-log10(relative_rank)`` over the layers, at least 0: memorising and collapsing
-      networks align as well, but on few directions.
-
-    A network with a layer or a space that is not finite, or without any space that can be matched, gets ``maximum``.
-
-    Parameters
-    ----------
-    rank : float
-        Weight of the rank term, 0 or more.
-
-    Notes
-    -----
-    Scale-invariant, also to the rescaling of single units. Needs ``wwopt.analyze(..., alignment=True)``.
-
-    Examples
-    --------
-    >>> import torch, wwopt
-    >>> model = torch.nn.Sequential(torch.nn.Linear(64, 96), torch.nn.ReLU(), torch.nn.Linear(96, 64))
-    >>> 0.9 < AlignmentScore()(wwopt.analyze(model, alignment=True)) < 1.1
-    True
-    """
-
-    rank: float = 0.5
-
-    version: ClassVar[int] = 1
-    requires: ClassVar[Mapping[str, Any]] = {"alignment": True}
-    WORST: ClassVar[tuple[float, float]] = (1.5, 3.0)
-
-    def __post_init__(self) -> None:
-        if not (isinstance(self.rank, (int, float)) and math.isfinite(self.rank) and self.rank >= 0):
-            raise ValueError(f"`rank` must be a finite number, 0 or more, got {self.rank!r}.")
-
-    def explain(self, analysis: Analysis) -> Explanation:
-        """Give the score, its terms, which add up to it, and the terms of each space and layer.
-
-        Raises
-        ------
-        ValueError
-            The analysis was made without ``alignment=True``.
-        """
-        if analysis.pairs is None:
-            raise ValueError("`AlignmentScore` needs the pairs of layers: call `wwopt.analyze(..., alignment=True)`.")
-        pairs, details = analysis.pairs, analysis.details
-        aligned = {
-            f"{writers} -> {readers}": {"alignment": 1 - float(value)}
-            for writers, readers, value in zip(pairs["writers"], pairs["readers"], pairs["alignment"], strict=True)
-        }
-        ranks = {
-            str(name): {"rank": self._rank(float(ratio))}
-            for name, ratio in zip(details["name"], details["relative_rank"], strict=True)
-        }
-        usable = len(pairs) and len(details) and pairs["alignment"].notna().all()
-        terms = self._bounds()
-        if usable and (details["status"] == "success").all():
-            terms = {
-                "alignment": 1 - float(pairs["alignment"].mean()),
-                "rank": max(0.0, sum(layer["rank"] for layer in ranks.values()) / len(ranks)),
-            }
-        return {"score": float(sum(terms.values())), "terms": terms, "layers": {**aligned, **ranks}}
-
-    def _bounds(self) -> dict[str, float]:
-        return {"alignment": self.WORST[0], "rank": self.rank * self.WORST[1]}
-
-    def _rank(self, relative_rank: float) -> float:
-        """Weighted decades that a layer's effective rank lies below that of noise, 3 at most."""
-        if not relative_rank > 0:
-            return self.rank * self.WORST[1]
-        return self.rank * min(-math.log10(relative_rank), self.WORST[1])
-
-
-def default_score(analysis: Analysis) -> AlphaScore | AlignmentScore:
-    """Choose the score that the evidence recommends for a network.
-
-    `AlignmentScore` where the analysis has pairs of layers that match, else `AlphaScore`. On the tasks that were used
-    for tuning the first orders networks better wherever labels are wrong; see docs/score.md.
-    """
-    matched = analysis.pairs is not None and len(analysis.pairs) > 0
-    return AlignmentScore() if matched else AlphaScore()

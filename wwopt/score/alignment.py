@@ -1,0 +1,92 @@
+"""`AlignmentScore`: whether what one layer writes is what the next reads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from wwopt.score.base import Explained, Explanation
+
+if TYPE_CHECKING:
+    from wwopt.analysis import Analysis
+
+__all__ = ["AlignmentScore"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlignmentScore(Explained):
+    """How badly neighbouring layers fit each other; lower is better.
+
+    - ``alignment``: one less the mean alignment of the hidden spaces, each the overlap of the directions in which a
+      space is written with those in which it is read. What one layer writes, the next should read.
+    - ``rank``: half the mean of ``-log10(relative_rank)`` over the layers, at least 0: memorising and collapsing
+      networks align as well, but on few directions.
+
+    A network with a layer or a space that is not finite, or without any space that can be matched, gets ``maximum``.
+
+    Parameters
+    ----------
+    rank : float
+        Weight of the rank term, 0 or more.
+
+    Notes
+    -----
+    Scale-invariant, also to the rescaling of single units. Needs ``wwopt.analyze(..., alignment=True)``.
+
+    Examples
+    --------
+    >>> import torch, wwopt
+    >>> model = torch.nn.Sequential(torch.nn.Linear(64, 96), torch.nn.ReLU(), torch.nn.Linear(96, 64))
+    >>> 0.9 < AlignmentScore()(wwopt.analyze(model, alignment=True)) < 1.1
+    True
+    """
+
+    rank: float = 0.5
+
+    version: ClassVar[int] = 1
+    requires: ClassVar[Mapping[str, Any]] = {"alignment": True}
+    WORST: ClassVar[tuple[float, float]] = (1.5, 3.0)
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.rank, (int, float)) and math.isfinite(self.rank) and self.rank >= 0):
+            raise ValueError(f"`rank` must be a finite number, 0 or more, got {self.rank!r}.")
+
+    def explain(self, analysis: Analysis) -> Explanation:
+        """Give the score, its terms, which add up to it, and the terms of each space and layer.
+
+        Raises
+        ------
+        ValueError
+            The analysis was made without ``alignment=True``.
+        """
+        if analysis.pairs is None:
+            raise ValueError("`AlignmentScore` needs the pairs of layers: call `wwopt.analyze(..., alignment=True)`.")
+        pairs, details = analysis.pairs, analysis.details
+        aligned = {
+            f"{writers} -> {readers}": {"alignment": 1 - float(value)}
+            for writers, readers, value in zip(pairs["writers"], pairs["readers"], pairs["alignment"], strict=True)
+        }
+        ranks = {
+            str(name): {"rank": self._rank(float(ratio))}
+            for name, ratio in zip(details["name"], details["relative_rank"], strict=True)
+        }
+        usable = len(pairs) and len(details) and pairs["alignment"].notna().all()
+        terms = self.bounds()
+        if usable and (details["status"] == "success").all():
+            terms = {
+                "alignment": 1 - float(pairs["alignment"].mean()),
+                "rank": max(0.0, sum(layer["rank"] for layer in ranks.values()) / len(ranks)),
+            }
+        return {"score": float(sum(terms.values())), "terms": terms, "layers": {**aligned, **ranks}}
+
+    def bounds(self) -> dict[str, float]:
+        """Give the most of each term."""
+        return {"alignment": self.WORST[0], "rank": self.rank * self.WORST[1]}
+
+    def _rank(self, relative_rank: float) -> float:
+        """Weighted decades that a layer's effective rank lies below that of noise, 3 at most."""
+        if not relative_rank > 0:
+            return self.rank * self.WORST[1]
+        return self.rank * min(-math.log10(relative_rank), self.WORST[1])

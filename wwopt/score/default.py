@@ -1,0 +1,34 @@
+"""Which score the evidence recommends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from wwopt.score.alignment import AlignmentScore
+from wwopt.score.alpha import AlphaScore
+from wwopt.score.response import ResponseScore
+
+if TYPE_CHECKING:
+    from wwopt.analysis import Analysis
+
+__all__ = ["common_score", "default_score"]
+
+
+def default_score(analysis: Analysis) -> ResponseScore | AlignmentScore | AlphaScore:
+    """Choose the score that the evidence recommends for a network.
+
+    Where layers match, `ResponseScore` if the network's answers to noise are known and `AlignmentScore` if not; where
+    none match, `AlphaScore`. In this order they do better on the evidence's tasks; see docs/score.md.
+    """
+    matched = analysis.pairs is not None and len(analysis.pairs) > 0
+    if not matched:
+        return AlphaScore()
+    answered = analysis.response is not None and analysis.response.answered
+    return ResponseScore() if answered else AlignmentScore()
+
+
+def common_score(analyses: Iterable[Analysis]) -> ResponseScore | AlignmentScore | AlphaScore:
+    """Choose the best of the default scores that tells of all of these networks."""
+    order = (ResponseScore, AlignmentScore, AlphaScore)
+    return max(map(default_score, analyses), key=lambda score: order.index(type(score)))

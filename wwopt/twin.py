@@ -1,0 +1,47 @@
+"""A twin of a module that can be run without anything happening to the module."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+__all__ = ["twin"]
+
+HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+
+
+def twin(model: nn.Module) -> nn.Module:
+    """Return a module in evaluation mode with the same parameters, buffers of its own, and no hooks.
+
+    No weight is copied, and no code of the module runs. What wraps it for several devices or for a compiler is
+    taken off.
+
+    Raises
+    ------
+    TypeError
+        The parameters are spread over processes, so that one of them alone cannot run it.
+    """
+    if isinstance(model, WRAPPERS):
+        return twin(model.module)
+    if isinstance(compiled := getattr(model, "_orig_mod", None), nn.Module):
+        return twin(compiled)
+    for name, parameter in model.named_parameters():
+        if type(parameter.data) is not torch.Tensor or hasattr(parameter, "ds_id") or parameter.is_meta:
+            raise TypeError(f"the values of {name} are not all in this process")
+    return _copy(model, {})
+
+
+def _copy(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
+    if id(module) in made:
+        return made[id(module)]
+    copy = made[id(module)] = module.__class__.__new__(module.__class__)
+    state = dict(module.__dict__)
+    state["training"] = False
+    state["_parameters"] = dict(state["_parameters"])
+    state["_buffers"] = {name: None if value is None else value.clone() for name, value in state["_buffers"].items()}
+    state |= {name: type(state[name])() for name in state if name.startswith(HOOKS)}
+    children = state["_modules"]
+    copy.__dict__.update(state)
+    copy.__dict__["_modules"] = {name: child and _copy(child, made) for name, child in children.items()}
+    return copy
