@@ -14,6 +14,7 @@ import urllib.request
 from contextlib import suppress
 
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+DELAY = 0.1  # seconds
 
 
 class Server:
@@ -63,7 +64,11 @@ class Server:
 
 
 class Proxy:
-    """A TCP proxy whose ``mode`` is ``pass``, ``hang``, ``reset``, or ``auth``: refuse whoever has no password."""
+    """A TCP proxy.
+
+    Its ``mode`` is ``pass``, ``hang``, ``reset``, ``delay``, a tenth of a second before each answer, or ``auth``, which
+    refuses whoever has no password.
+    """
 
     def __init__(self, port, user="", password=""):
         self._target = ("127.0.0.1", port)
@@ -77,7 +82,7 @@ class Proxy:
     def set(self, mode):
         """Change the mode; connections that stand feel it too."""
         self.mode = mode
-        if mode != "pass":
+        if mode not in ("pass", "delay"):
             for end in self._open:
                 reset(end)
             self._open.clear()
@@ -94,7 +99,7 @@ class Proxy:
                 self._open.append(client)
                 if self.mode == "reset":
                     reset(client)
-                elif self.mode in ("pass", "auth"):
+                elif self.mode != "hang":
                     threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client):
@@ -107,16 +112,16 @@ class Proxy:
             server = socket.create_connection(self._target)
             self._open.append(server)
             server.sendall(first)
-            threading.Thread(target=pump, args=(server, client), daemon=True).start()
-            pump(client, server)
+            threading.Thread(target=self._pump, args=(server, client, DELAY), daemon=True).start()
+            self._pump(client, server, 0.0)
 
-
-def pump(source, target):
-    with suppress(OSError):
-        while data := source.recv(65536):
-            target.sendall(data)
-    for end in (source, target):
-        end.close()
+    def _pump(self, source, target, delay):
+        with suppress(OSError):
+            while data := source.recv(65536):
+                time.sleep(delay if self.mode == "delay" else 0.0)
+                target.sendall(data)
+        for end in (source, target):
+            end.close()
 
 
 def reset(connection):

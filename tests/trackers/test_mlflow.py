@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import mlflow
+import optuna
 import pytest
 from mlflow import MlflowClient
 
@@ -279,6 +280,47 @@ def test_beside_autolog(analysis, store):
     finally:
         mlflow.sklearn.autolog(disable=True)
         mlflow.set_tracking_uri(None)
+
+
+def test_beside_mlflow_storage(analysis, store):
+    """A study that MLflow itself stores, in the same experiment, finds its trials, and the tracker's are apart."""
+    from mlflow.optuna.storage import MlflowStorage
+
+    mlflow.set_tracking_uri(store)
+    try:
+        storage = MlflowStorage(mlflow.set_experiment("digits").experiment_id, batch_flush_interval=0.1)
+        study = optuna.create_study(study_name="stored", storage=storage)
+        with track(store) as tracker:
+
+            def objective(trial):
+                run = tracker.child(f"trial-{trial.number}", params=trial.params, tags={"study": "stored"})
+                run.log(analysis, step=0)
+                run.finish("complete")
+                return trial.suggest_float("lr", 0, 1)
+
+            study.optimize(objective, n_trials=2)
+        storage.flush_all_batches()
+        sync()
+        resumed = optuna.load_study(study_name="stored", storage=storage)
+        assert [trial.state.name for trial in resumed.trials] == ["COMPLETE"] * 2
+        runs = MlflowClient(store).search_runs([storage._experiment_id], "tags.`wwopt.role` = 'trial'")
+        assert sorted(run.info.run_name for run in runs) == ["trial-0", "trial-1"]
+        assert MlflowClient(store).get_run(runs[0].data.tags["mlflow.parentRunId"]).info.run_name == "stored (wwopt)"
+        assert all(run.ok for run in verify())
+    finally:
+        mlflow.set_tracking_uri(None)
+
+
+def test_a_step_that_goes_back(store):
+    """Steps arrive as they were logged, in any order and as often, though they be of one millisecond."""
+    with track(store) as tracker:
+        for step in (5, 2, 2, 2, 2):
+            tracker.log(None, step=step, metrics={"loss": step})
+    sync()
+    ((root,), _) = runs_of(store, "digits")
+    history = MlflowClient(store).get_metric_history(root.info.run_id, "loss")
+    assert sorted(point.step for point in history) == [2, 2, 2, 2, 5]
+    assert all(run.ok for run in verify())
 
 
 def test_mlflow_is_not_installed():

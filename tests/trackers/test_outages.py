@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from wwopt_trackers import MLflowTracker, WandbTracker, sync, verify
+from wwopt_trackers.journal import Journal
+from wwopt_trackers.process import start as start_courier
+from wwopt_trackers.sqlite import locked
 
 # MLflow 3.17 calls what SQLAlchemy 2.1 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -51,6 +54,41 @@ def test_a_server_that_hangs_then_comes_back(analysis, proxy, caplog):
     proxy.set("pass")
     tracker.finish("complete", timeout=60)
     assert all(run.ok for run in verify())
+
+
+def test_a_server_that_is_slow(analysis, proxy, caplog):
+    """A tenth of a second before each answer is not felt by a step, and all arrives without a warning."""
+    proxy.set("delay")
+    with MLflowTracker(experiment="slow", uri=proxy.uri, pictures=0) as tracker:
+        trial = tracker.child("trial-0", params={}, tags={})
+        trial.log(analysis, step=0)
+        tracker.flush(30)  # the courier is at work
+        begun = time.monotonic()
+        for step in range(1, 5):
+            trial.log(analysis, step=step)
+        assert time.monotonic() - begun < 0.25
+        trial.finish("complete", timeout=60)
+    assert not warnings_of(caplog)
+    assert all(run.ok for run in verify())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sessions and groups of processes are POSIX")
+def test_a_courier_is_no_burden(tmp_path):
+    """It is of the training's session, in which alone its low priority counts, but no target of its Ctrl-C."""
+    journal = Journal(tmp_path / "a.db", {"kind": "local", "name": "a", "pictures": 0})
+    with locked(tmp_path / "a.owner"):
+        courier = start_courier(journal.path)
+        try:
+            assert os.getsid(courier.pid) == os.getsid(0)
+            assert os.getpgid(courier.pid) == courier.pid != os.getpgid(0)
+            end = time.monotonic() + 30
+            while os.getpriority(os.PRIO_PROCESS, courier.pid) <= os.getpriority(os.PRIO_PROCESS, 0):
+                assert time.monotonic() < end
+                time.sleep(0.05)
+        finally:
+            courier.kill()
+            courier.wait()
+    journal.close()
 
 
 def test_wrong_credentials(analysis, proxy, caplog, monkeypatch):

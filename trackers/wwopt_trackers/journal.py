@@ -63,7 +63,7 @@ class Journal:
         self.path = path
         self._lock = threading.Lock()
         self._backlog: deque[tuple[str, tuple[object, ...]]] = deque()
-        self._refused = False
+        self._refused, self._time = False, 0
         self._writer = Database(path, None if about is None else SCHEMA)
         self._reader = Database(path)
         if about is not None:
@@ -101,7 +101,8 @@ class Journal:
         keys, numbers = tuple(metrics), array("d", metrics.values()).tobytes()
         with self._lock:  # ids in the order of writing: a reader that has seen one has seen all below it
             layout = self._layout(keys)
-            entry = Entry(next(self._ids), run, step, now(), metrics, spectra)
+            self._time = max(now(), self._time + 1)  # MLflow takes two equal points of one millisecond for one
+            entry = Entry(next(self._ids), run, step, self._time, metrics, spectra)
             values = (entry.id, run, step, entry.time, layout, numbers, spectra)
             self._backlog.append(("INSERT INTO entries VALUES (?, ?, ?, ?, ?, ?, ?)", values))
             self._flush()

@@ -82,15 +82,21 @@ class MLflowDestination:
         if self._about["joined"] and run.parent is None:
             return str(self._about["joined"])
         study = run.tags.get(STUDY) if run.parent is None else None
-        found = self._search(ROLE, "study", {STUDY: study}) if study else None
-        found = found or (self._search(RUN, run.id, {}) if again else None)
+        found = self._search(f"tags.`{ROLE}` = 'study'", {STUDY: study}) if study else None
+        found = found or (self._search(f"tags.`{RUN}` = '{run.id}'", {}) if again else None)
         if found:
             self._client.update_run(found, status="RUNNING")
             return found
         tags = {RUN: run.id, ROLE: "trial" if parent else "study"} | ({"mlflow.parentRunId": parent} if parent else {})
         tags |= {f"mlflow.{key}": value for key, value in self._about["provenance"].items()}
         tags |= {MLFLOW.encode(key): str(value)[:LONGEST_TAG] for key, value in run.tags.items()}
-        return str(self._client.create_run(self._experiment_id(), run.start, tags, run.name).info.run_id)
+        name = run.name if parent else self._study_name(run.name)
+        return str(self._client.create_run(self._experiment_id(), run.start, tags, name).info.run_id)
+
+    def _study_name(self, name: str) -> str:
+        """Name of a study's run; MLflow's storage for Optuna takes the last run of a study's name for the study."""
+        stored = self._search("tags.`optuna.study_direction` != ''", {"mlflow.runName": name})
+        return f"{name} (wwopt)" if stored else name
 
     def _log_params(self, name: str, run: Run) -> None:
         """Log parameters; MLflow takes the same again."""
@@ -100,15 +106,13 @@ class MLflowDestination:
         for start in range(0, len(params), PARAMS_PER_CALL):
             self._client.log_batch(name, params=params[start : start + PARAMS_PER_CALL])
 
-    def _search(self, tag: str, value: str, others: Mapping[str, str]) -> str | None:
-        """The oldest run with these tags; only the first is asked for, since a query cannot quote every name."""
+    def _search(self, query: str, tags: Mapping[str, str]) -> str | None:
+        """The oldest run that a query finds and that has these tags, which a query could not quote in every case."""
         token = None
         while True:
-            page = self._client.search_runs(
-                [self._experiment_id()], f"tags.`{tag}` = '{value}'", order_by=["start_time"], page_token=token
-            )
+            page = self._client.search_runs([self._experiment_id()], query, order_by=["start_time"], page_token=token)
             for run in page:
-                if others.items() <= run.data.tags.items():
+                if tags.items() <= run.data.tags.items():
                     return str(run.info.run_id)
             if not (token := page.token):
                 return None
