@@ -11,7 +11,7 @@ import numpy as np
 from wwopt.analysis import to_details
 from wwopt.measure import intervals_of, statuses, warning_of
 from wwopt.metrics import METRICS, Layers
-from wwopt.powerlaw import fit_powerlaws
+from wwopt.powerlaw import ESTIMATORS, fit_powerlaws
 from wwopt.spectra import zero_limit
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["refit"]
 
 
-def refit(analysis: Analysis) -> Analysis:
+def refit(analysis: Analysis, *, estimator: EstimatorName | None = None) -> Analysis:
     """Compute everything again that follows from an analysis's spectra.
 
     What needs the weights is kept: correlation traps, p-values and pairs of layers.
@@ -34,11 +34,18 @@ def refit(analysis: Analysis) -> Analysis:
     ----------
     analysis : Analysis
         As it was saved, perhaps by an older version.
+    estimator : {"mle", "hill", "peak", "tpl"}, optional
+        Of alpha. None: the one that the analysis was made with.
 
     Returns
     -------
     Analysis
         With the same layers and spectra.
+
+    Raises
+    ------
+    ValueError
+        There is no such estimator.
 
     Examples
     --------
@@ -47,11 +54,14 @@ def refit(analysis: Analysis) -> Analysis:
     >>> refit(analysis).details["alpha"].equals(analysis.details["alpha"])
     True
     """
+    if estimator not in (None, *ESTIMATORS):
+        raise ValueError(f"`estimator` must be among {', '.join(ESTIMATORS)}, got {estimator!r}.")
+    settings = {**analysis.settings, "estimator": estimator or analysis.settings.get("estimator", "mle")}
     rows = [
-        {**row, **_fitted(row, analysis.spectra[row["name"]], analysis.settings)}
+        {**row, **_fitted(row, analysis.spectra[row["name"]], settings)}
         for row in analysis.details.to_dict(orient="records")
     ]
-    return replace(analysis, details=to_details(rows))
+    return replace(analysis, details=to_details(rows), settings=settings)
 
 
 def _fitted(row: Mapping[Any, Any], evals: NDArray[np.float64], settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -61,7 +71,7 @@ def _fitted(row: Mapping[Any, Any], evals: NDArray[np.float64], settings: Mappin
     tolerance = settings.get("zero_tol")
     if tolerance is None:
         tolerance = zero_limit(float(evals[-1]), row["N"], precision=settings.get("precision", "double"))
-    estimator: EstimatorName = settings.get("estimator", "mle")
+    estimator: EstimatorName = settings["estimator"]
     tails = [evals[evals > tolerance]]
     fits = fit_powerlaws(tails, estimator=estimator)
     intervals = intervals_of(tails, fits, estimator, settings.get("confidence"), settings.get("seed", 0))

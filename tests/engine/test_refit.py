@@ -41,3 +41,18 @@ def test_it_mends_what_another_version_got_wrong(weights):
     assert again["alpha"].dropna().tolist() == analysis.details["alpha"].dropna().tolist()
     assert again["warning"].tolist()[:3] == analysis.details["warning"].tolist()[:3]
     assert again["num_traps"].eq(3).all()
+
+
+@pytest.mark.parametrize("estimator", ["hill", "peak", "tpl"])
+def test_another_estimator(weights, estimator):
+    """Alpha by another estimator, with its thresholds, is what the weights would have given by it."""
+    again = refit(wwopt.analyze(weights), estimator=estimator)
+    expected = wwopt.analyze(weights, estimator=estimator)
+    pd.testing.assert_frame_equal(again.details, expected.details, rtol=1e-12)
+    assert again.settings["estimator"] == estimator
+
+
+def test_an_estimator_that_does_not_exist(weights):
+    """The error names the argument and the choices."""
+    with pytest.raises(ValueError, match=r"`estimator` must be among mle, hill, peak, tpl, got 'best'\."):
+        refit(wwopt.analyze(weights), estimator="best")

@@ -131,7 +131,10 @@ def test_the_command_line(logged, capsys, monkeypatch):
     answer = json.loads(capsys.readouterr().out)
     assert answer["best"]["name"] == min(scores, key=scores.get)
     assert [row["score"] for row in answer["runs"]] == pytest.approx(sorted(scores.values()))
+    assert run(["select", "--journal", "log", "--estimator", "hill", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["runs"][0]["alpha"] != pytest.approx(answer["runs"][0]["alpha"], 1e-6)
     for arguments, message in [
+        (["select", "--journal", "log", "--estimator", "best"], "got 'best'"),
         (["select", "--mlflow", "nope", "--uri", f"sqlite:///{folder}/mlflow.db"], "There is no experiment 'nope'"),
         (
             ["select", "--mlflow", "digits", "--uri", "http://127.0.0.1:9"],

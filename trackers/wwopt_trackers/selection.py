@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wwopt_trackers.logged import LoggedRun, logged_runs
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from wwopt.analysis import Analysis
+    from wwopt.powerlaw import EstimatorName
     from wwopt.score import Score
 
 __all__ = ["STATES", "Selection", "select"]
@@ -75,6 +77,7 @@ def select(
     states: Sequence[str] = ("complete",),
     score: Score | None = None,
     refit: bool = False,
+    estimator: EstimatorName | None = None,
 ) -> Selection:
     """Rank past runs by the spectra that they logged.
 
@@ -96,6 +99,8 @@ def select(
         What ranks them. None: the score that is recommended for all of them, else `AlphaScore`.
     refit : bool
         Fit alpha again from the spectra, with this version's estimator, instead of taking the numbers logged.
+    estimator : {"mle", "hill", "peak", "tpl"}, optional
+        Fit alpha again by this one, whichever it was logged with.
 
     Returns
     -------
@@ -113,6 +118,8 @@ def select(
     >>> select(mlflow="digits").best.name  # doctest: +SKIP
     'trial-17'
     """
+    from wwopt.refit import refit as fit_again  # noqa: PLC0415  (loads the engine)
+
     if unknown := set(states) - set(STATES):
         raise ValueError(f"`states` must be among {', '.join(STATES)}, got {', '.join(map(repr, sorted(unknown)))}.")
     place = journal or mlflow or wandb
@@ -120,7 +127,7 @@ def select(
         logged_runs(journal=journal, mlflow=mlflow, wandb=wandb, uri=uri),
         refuse=lambda run: _refusal(run, study, states),
         scores=_recommended if score is None else lambda _: [score],
-        refit=refit,
+        refit=partial(fit_again, estimator=estimator) if refit or estimator else None,
     )
     if not candidates:
         reasons = sorted({reason for *_, reason in left_out})
@@ -148,18 +155,16 @@ def _examine(
     *,
     refuse: Callable[[LoggedRun], str | None],
     scores: Callable[[Analysis], list[Score]],
-    refit: bool,
+    refit: Callable[[Analysis], Analysis] | None,
 ) -> tuple[list[_Candidate], list[tuple[str, str, str]]]:
     """Score each run, one analysis in memory at a time."""
-    from wwopt.refit import refit as fit_again  # noqa: PLC0415  (loads the engine)
-
     candidates, left_out = [], []
     for run in runs:
         try:
             if reason := refuse(run):
                 left_out.append((run.name, run.id, reason))
                 continue
-            analysis = fit_again(run.read()) if refit else run.read()
+            analysis = refit(run.read()) if refit else run.read()
             candidates.append(_candidate(run, analysis, scores(analysis)))
         except (ValueError, OSError) as error:
             left_out.append((run.name, run.id, str(error)))

@@ -8,12 +8,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from wwopt.cli.options import AsJson, Quiet, examples
 from wwopt.cli.status import DONE, FINDING
+
+if TYPE_CHECKING:
+    from wwopt.powerlaw import EstimatorName
 
 __all__ = ["backend", "commands"]
 
@@ -52,6 +55,9 @@ def select(
         bool, typer.Option("--unfinished", help="Also rank runs that were pruned, failed or still run.")
     ] = False,
     refit: Annotated[bool, typer.Option("--refit", help="Fit alpha again from the stored spectra.")] = False,
+    estimator: Annotated[
+        str | None, typer.Option(help="Fit it again by mle, hill, peak or tpl.", show_default=False)
+    ] = None,
     top: Annotated[int, typer.Option(min=1, help="Rows to print.")] = 10,
     as_json: AsJson = False,
     quiet: Quiet = False,
@@ -73,6 +79,7 @@ def select(
             study=study,
             states=STATES if unfinished else ("complete",),
             refit=refit,
+            estimator=cast("EstimatorName | None", estimator),
         )
     if as_json:
         typer.echo(json.dumps(selection_json(selection), indent=2))
