@@ -14,7 +14,7 @@ import urllib.request
 from contextlib import suppress
 
 QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-DELAY = 0.1  # seconds
+DELAY = 0.05  # seconds
 
 
 class Server:
@@ -66,7 +66,7 @@ class Server:
 class Proxy:
     """A TCP proxy.
 
-    Its ``mode`` is ``pass``, ``hang``, ``reset``, ``delay``, a tenth of a second before each answer, or ``auth``, which
+    Its ``mode`` is ``pass``, ``hang``, ``reset``, ``delay``, a moment before each answer, or ``auth``, which
     refuses whoever has no password.
     """
 

@@ -57,7 +57,7 @@ def test_a_server_that_hangs_then_comes_back(analysis, proxy, caplog):
 
 
 def test_a_server_that_is_slow(analysis, proxy, caplog):
-    """A tenth of a second before each answer is not felt by a step, and all arrives without a warning."""
+    """A delay of each answer is not felt by a step, and all arrives without a warning."""
     proxy.set("delay")
     with MLflowTracker(experiment="slow", uri=proxy.uri, pictures=0) as tracker:
         trial = tracker.child("trial-0", params={}, tags={})
