@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     import optuna
 
@@ -52,22 +54,22 @@ def fail_constraints(trial: optuna.Trial) -> None:
 
 
 def _values(analysis: Analysis) -> dict[str, float]:
-    rows = analysis.details
-    usable = rows["status"] == "success"
-    if not usable.any() or (rows["status"] == "non-finite").any():
+    status, rows = analysis.details["status"].to_numpy(), analysis.numbers
+    usable = status == "success"
+    if not usable.any() or (status == "non-finite").any():
         return dict.fromkeys(CONSTRAINTS, FAILED)
     return {
-        "ww_collapsed": FEWEST_DIRECTIONS - float(rows["stable_rank"].fillna(0.0).min()),
-        "ww_trapped": float(rows["trap_energy"].fillna(0.0).max()) - MOST_TRAPPED,
+        "ww_collapsed": FEWEST_DIRECTIONS - float(np.nan_to_num(rows["stable_rank"]).min()),
+        "ww_trapped": float(np.nan_to_num(rows["trap_energy"]).max()) - MOST_TRAPPED,
         "ww_undertrained": float((rows["alpha"] > 6).mean()) - MOST_OVER_6,
         "ww_unusable": float(1 - usable.mean()),
     }
 
 
 def _set(trial: optuna.Trial, values: dict[str, float]) -> None:
-    inherited = trial.constraints
+    """Write the constraints where Optuna keeps them.
+
+    ``set_constraint`` reads the whole trial before each write, and leaves the value that a retried trial inherited.
+    """
     for key, value in values.items():
-        if key in inherited:  # a retried trial copies its predecessor's, and Optuna keeps the first value set
-            trial.storage.set_trial_system_attr(trial._trial_id, f"constraints:{key}", value)  # noqa: SLF001
-        else:
-            trial.set_constraint(key, value)
+        trial.storage.set_trial_system_attr(trial._trial_id, f"constraints:{key}", value)  # noqa: SLF001

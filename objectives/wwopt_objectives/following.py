@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import math
 from collections.abc import Iterable, Mapping
@@ -97,8 +96,8 @@ class Follower:
             return None
         if len(trial.study.directions) == 1:  # with more Optuna takes no reports
             trial.report(look.score, look.checkpoint.step)
-        # What `should_prune` passes on, with what `AlphaPruner` looks at: a commit less for each look.
-        frozen = copy.copy(trial.study._storage.get_trial(trial._trial_id))  # noqa: SLF001
+        # What `should_prune` passes on, with what `AlphaPruner` looks at: no read and a commit less for each look.
+        frozen = trial._get_latest_trial()  # noqa: SLF001
         frozen.user_attrs = {**frozen.user_attrs, STATE: self._state}
         return ask(trial.study.pruner, trial.study, frozen)
 

@@ -63,14 +63,14 @@ def observe(
     previous: dict[str, Any] | None, analysis: Analysis, score: float, step: int, n_steps: int | None
 ) -> dict[str, Any]:
     """Summarise a look for the pruner; ``previous`` is the summary of the look before."""
-    rows = analysis.details
+    rows, usable = analysis.numbers, analysis.details["status"].to_numpy() == "success"
     levels = [*(previous or {}).get("levels", []), [step, round(score, 6)]]
     return {
         "levels": levels if len(levels) <= MEMORY else levels[::-2][::-1],
         "n_steps": n_steps,
-        "unusable": float((rows["status"] != "success").mean()) if len(rows) else 1.0,
-        "stable_rank": float(rows["stable_rank"].fillna(0.0).min()) if len(rows) else 0.0,
-        "trap_energy": float(rows["trap_energy"].fillna(0.0).max()) if len(rows) else 0.0,
+        "unusable": float(1 - usable.mean()) if len(usable) else 1.0,
+        "stable_rank": float(np.nan_to_num(rows["stable_rank"]).min()) if len(usable) else 0.0,
+        "trap_energy": float(np.nan_to_num(rows["trap_energy"]).max()) if len(usable) else 0.0,
     }
 
 
