@@ -11,8 +11,9 @@ import optuna
 from wwopt.score import AlphaScore
 from wwopt_objectives.claims import claim
 from wwopt_objectives.following import Follower
+from wwopt_objectives.glance import seems_broken
 from wwopt_objectives.keeping import Keeper
-from wwopt_objectives.training import Checkpoint, checkpoints, due, interval
+from wwopt_objectives.training import Checkpoint, checkpoints, is_power_of_two, looks
 
 if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
@@ -37,9 +38,10 @@ class AlphaObjective:
     score : Score, optional
         What to minimise; None for `AlphaScore`.
     every : int or "auto"
-        Steps between two looks at the weights. "auto": after the first step, then two to eight times, so that they
-        take some 4% of a training that sees a thousand examples a step; where ``n_steps`` is not known, after
-        1, 2, 4, 8, ... steps. The last step is always looked at.
+        Steps between two looks at the weights; the last step is always looked at. "auto": two to eight looks in equal
+        distances, so many that they take some 4% of a training that sees a thousand examples a step; where ``n_steps``
+        is not known, after 1, 2, 4, 8, ... steps. Before the first look a glance, without decompositions, finds what
+        collapsed or diverged at once.
     n_steps : int, optional
         Number of models that `train` yields; `AlphaPruner` needs it to know how far a training has come.
     trackers : iterable of Tracker
@@ -132,17 +134,16 @@ class AlphaObjective:
 
     def _watch(self, trial: optuna.Trial, follower: Follower, keeper: Keeper) -> Look:
         """Follow a training to its end, and return the look that counts."""
-        every: int | None = None
+        due: Callable[[int], bool] | None = None
         last: Checkpoint | None = None
         counts: Look | None = None
         for checkpoint in checkpoints(self._train(trial)):
-            if last is None:
-                every = interval(checkpoint.model, self._n_steps) if self._every == "auto" else self._every
+            if due is None:
+                due = looks(self._every, checkpoint.model, self._n_steps)
             last = checkpoint
             if self._with_loss:
                 _loss(checkpoint)
-            first = self._every == "auto" and checkpoint.step == 0  # what diverges, mostly does so at once
-            if first or due(checkpoint.step, every, self._n_steps):
+            if due(checkpoint.step) or (counts is None and self._glance(checkpoint)):
                 counts = self._look(follower, keeper, checkpoint, counts)
                 reason = follower.ask()
                 if reason is not None:
@@ -151,6 +152,11 @@ class AlphaObjective:
         if counts is None or follower.last_step != last.step:
             counts = self._look(follower, keeper, last, counts)
         return counts
+
+    def _glance(self, checkpoint: Checkpoint) -> bool:
+        """Glance at a model before the first look; what diverges or collapses, mostly does so at once."""
+        asked = self._every == "auto" and is_power_of_two(checkpoint.step)
+        return asked and seems_broken(checkpoint.model, self._options or {})
 
     def _look(self, follower: Follower, keeper: Keeper, checkpoint: Checkpoint, counts: Look | None) -> Look:
         """Look at a model, and return which look counts so far; a tie goes to the longer training."""

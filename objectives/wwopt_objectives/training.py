@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from wwopt.weights import WeightMatrix, open_weights
 
-__all__ = ["Checkpoint", "checkpoints", "due", "interval"]
+__all__ = ["Checkpoint", "checkpoints", "is_power_of_two", "looks"]
 
-FEWEST, MOST = 2, 8  # looks at one training, besides the first
+FEWEST, MOST = 2, 8  # looks at one training
 SHARE = 0.04  # of the operations of a training that its looks may take together
 EXAMPLES = 1000  # that a step is assumed to train on: an epoch of a small data set
 OVERHEAD = 2e8  # operations that would take as long as what a look takes besides the decompositions
@@ -72,24 +72,32 @@ def _as_loss(loss: Any) -> float:
         raise TypeError(f"The `train_loss` beside the model must be a number, got {type(loss).__name__}.") from error
 
 
-def interval(model: object, n_steps: int | None) -> int | None:
-    """Space the looks at a training, in steps, from the layers' shapes and the number of steps, never from a clock.
+def looks(every: int | Literal["auto"], model: object, n_steps: int | None) -> Callable[[int], bool]:
+    """Decide which steps of a training are looked at; of the step that is the last in ``n_steps`` always.
 
-    None where the number of steps is not known: then the looks come after 1, 2, 4, 8, ... steps.
+    "auto" is decided from the layers' shapes and the number of steps, never from a clock: two to eight looks in equal
+    distances, so many that they take no more than `SHARE` of the training. Where the number of steps is not known, they
+    come after 1, 2, 4, 8, ... steps.
     """
+    if every != "auto":
+        return lambda step: (step + 1) % every == 0 or step + 1 == n_steps
     if n_steps is None:
-        return None
+        return is_power_of_two
+    count = min(max(int(_affordable(model, n_steps)), FEWEST), MOST)
+    steps = {math.ceil(part * n_steps / count) - 1 for part in range(1, count + 1)}
+    return steps.__contains__
+
+
+def is_power_of_two(step: int) -> bool:
+    """Whether 1, 2, 4, 8, ... steps are done."""
+    return (step + 1) & step == 0
+
+
+def _affordable(model: object, n_steps: int) -> float:
+    """Number of looks that together take `SHARE` of a training's operations."""
     matrices = open_weights(model).matrices
     step = 6 * EXAMPLES * sum(matrix.k * matrix.N * matrix.M for matrix in matrices)
-    look = OVERHEAD + 2 * sum(map(_operations, matrices))
-    looks = min(max(SHARE * n_steps * step / look, FEWEST), MOST)
-    return max(1, math.ceil(n_steps / looks))
-
-
-def due(step: int, every: int | None, n_steps: int | None) -> bool:
-    """Whether a look is due after a step; always after the last, where the number of steps is known."""
-    done = step + 1
-    return done == n_steps or (done % every == 0 if every is not None else done & (done - 1) == 0)
+    return SHARE * n_steps * step / (OVERHEAD + 2 * sum(map(_operations, matrices)))
 
 
 def _operations(matrix: WeightMatrix) -> float:

@@ -12,7 +12,8 @@ from optuna.trial import TrialState
 import wwopt
 from wwopt_objectives import AlphaObjective, AlphaPruner, AlphaScore, load_best, select
 from wwopt_objectives.constraints import CONSTRAINTS
-from wwopt_objectives.training import interval
+from wwopt_objectives.glance import seems_broken
+from wwopt_objectives.training import looks
 
 
 def run(train, n_trials=1, storage=None, study=None, **options):
@@ -54,14 +55,30 @@ def test_yielded_models_are_reported_and_the_last_counts(network):
 
 
 def test_auto_looks_depend_on_shapes_and_steps_alone(network):
-    """With ``n_steps`` a short training is looked at three times, a long one nine times; without, after 1, 2, 4, ..."""
+    """A short training is looked at after half and all of it, a long one eight times; one without end after 1, 2, 4."""
 
     def train(trial):
         yield from (network() for _ in range(40))
 
-    assert list(run(train, n_steps=40).trials[0].intermediate_values) == [0, 19, 39]
-    assert interval(network(), 4000) == 500
+    assert list(run(train, n_steps=40).trials[0].intermediate_values) == [19, 39]
+    due = looks("auto", network(), 4000)
+    assert [step for step in range(4000) if due(step)] == list(range(499, 4000, 500))
     assert list(run(train).trials[0].intermediate_values) == [0, 1, 3, 7, 15, 31]
+
+
+def test_a_glance_finds_what_is_broken(network, diverged):
+    """One direction, stray elements, zeros and values that are not finite are seen; of a sound network nothing."""
+    assert not seems_broken(network(0.5), {})
+    assert not seems_broken(torch.nn.Conv2d(64, 64, 3), {})
+    assert seems_broken(network(6.0), {})
+    assert seems_broken(diverged, {})
+    for value in (0.0, float("nan"), float("inf")):
+        assert seems_broken({"a.weight": torch.full((70, 60), value)}, {})
+    stray = torch.randn(70, 60, generator=torch.Generator().manual_seed(0))
+    stray[3, 4] = 60
+    assert seems_broken({"a.weight": stray}, {})
+    assert seems_broken({"a.weight": stray, "b.weight": torch.eye(60)}, {"exclude": "b"})
+    assert not seems_broken({"a.weight": stray, "b.weight": torch.eye(60)}, {"exclude": "a"})
 
 
 @pytest.mark.parametrize("bad", ["diverged", "collapsed"])
