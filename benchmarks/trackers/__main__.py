@@ -21,11 +21,7 @@ from benchmarks.trackers.drill import network
 from benchmarks.trackers.parts import Proxy, Server
 
 PACKAGES = ("mlflow", "wandb", "optuna", "torch", "numpy")
-PAGE = """---
-orphan: true
----
-
-# What tracking costs
+PAGE = """# What tracking costs
 
 Written by `python -m benchmarks.trackers`: each row is measured beside its comparison in one run, with an MLflow
 server on loopback over SQLite, which has the lowest priority, as if it ran on another machine. Imports are excluded,

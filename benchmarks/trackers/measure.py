@@ -185,28 +185,29 @@ def large_model(server):
 
 
 def demo_study(server, trials, rounds):
-    """The demo's trainings, unpruned, tracked and not, to the last delivery."""
+    """The demo's trainings, unpruned, tracked and not: to their end, and to the last delivery."""
     torch.set_num_threads(1)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     data, _ = load()
-    ratios = []
+    trained, delivered = [], []
     for number in range(rounds):
-        seconds = [study(data, trials, number, None)]
+        plain, _ = study(data, trials, number, None)
         with MLflowTracker(experiment=f"demo-{number}", uri=server.uri) as tracker:
             warm(tracker)
-            seconds.append(study(data, trials, number, tracker))
-        ratios.append(seconds[1] / seconds[0])
-    slower = statistics.median(ratios) - 1
+            end, last = study(data, trials, number, tracker)
+        trained.append(end / plain)
+        delivered.append(last / plain)
+    until_end, slower = statistics.median(trained) - 1, statistics.median(delivered) - 1
     yield Row(
-        f"a study of {trials} of the demo's trainings, to the last delivery",
-        f"wall time {slower:+.1%}, {min(ratios) - 1:+.1%} to {max(ratios) - 1:+.1%} in {rounds} rounds",
+        f"a study of {trials} of the demo's trainings",
+        f"wall time {until_end:+.1%} to the end of the trainings, {slower:+.1%} to the last delivery",
         "<= +5%",
         slower <= 0.05,
     )
 
 
 def study(data, trials, seed, tracker):
-    """Seconds that a study takes."""
+    """Seconds that a study takes: until its trainings have ended, and until all is delivered."""
     Path("networks").mkdir(exist_ok=True)
     trackers = [tracker] if tracker else []
     train = Trainer(data, Path("networks"), seed)
@@ -214,9 +215,10 @@ def study(data, trials, seed, tracker):
     sampler = optuna.samplers.RandomSampler(seed=seed)
     start = time.perf_counter()
     optuna.create_study(sampler=sampler).optimize(objective, n_trials=trials)
+    end = time.perf_counter() - start
     if tracker:
         tracker.flush(60)
-    return time.perf_counter() - start
+    return end, time.perf_counter() - start
 
 
 def work(seconds):
