@@ -25,8 +25,9 @@ PAGE = """# What tracking costs
 
 Written by `python -m benchmarks.trackers`: each row is measured beside its comparison in one run, with an MLflow
 server on loopback over SQLite, which has the lowest priority, as if it ran on another machine. Imports are excluded,
-and so is the wait for what is still to be delivered at the end, but for the last row. Wall times are medians of
-alternating rounds.
+and so is the wait for what is still to be delivered at the end, unless a row says so. Wall times are medians of
+alternating rounds; the trials in threads and processes analyse twenty layers at each step, tracked or not, and keep all
+cores busy.
 
 {machine}
 
