@@ -193,6 +193,17 @@ def test_nothing_to_match_is_the_maximum():
     assert SCORE(wwopt.analyze(nn.Linear(64, 64), alignment=True)) == SCORE.maximum
 
 
+def test_small_networks_are_scored_too():
+    """Layers with too few eigenvalues for a row still align; one that is not finite is still the worst."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32))
+    assert len(wwopt.analyze(model).details) == 0
+    assert SCORE(wwopt.analyze(model, alignment=True)) == pytest.approx(1, abs=0.1)
+    with torch.no_grad():
+        model[2].weight[0, 0] = float("nan")
+    assert SCORE(wwopt.analyze(model, alignment=True)) == SCORE.maximum
+
+
 def test_default_score_needs_pairs():
     """Where layers match it is the response of a module, the alignment of a state dict; else alpha."""
     assert wwopt.default_score(trained()) == wwopt.ResponseScore()

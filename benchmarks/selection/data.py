@@ -85,6 +85,18 @@ def digit_holes(sizes: Sizes = (600, 200, 997), *, hole: int = 4) -> Data:
 
 
 @cache
+def digit_halves(sizes: Sizes) -> Data:
+    """The upper half of handwritten digits; the lower half is to be told from it."""
+    from sklearn.datasets import load_digits
+
+    images = ((load_digits().images - 4.884) / 6.017).reshape(-1, 2, 32)
+    train, val, test = (
+        Split(_floats(images[rows, 0]), _floats(images[rows, 1])) for rows in _split(len(images), sizes)
+    )
+    return Data("values", train, val, test, outputs=32, chance=0.0)
+
+
+@cache
 def photo_holes(sizes: Sizes, *, side: int = 11, hole: int = 5) -> Data:
     """Tiles of two photographs without their middle; the middle is to be told from the rim."""
     return _holes(_tiles(side)[0], sizes, hole)

@@ -12,6 +12,7 @@ import numpy as np
 from benchmarks.selection.data import (
     VOCABULARY,
     Data,
+    digit_halves,
     digit_holes,
     digits,
     photo_holes,
@@ -213,6 +214,25 @@ TASKS: dict[str, Task] = {
             data=lambda: tokens(SNIPPETS, (1200, 400, 2000), length=33, wrong=0.0),
             build=lambda data, s: CharacterCnn(VOCABULARY, data.train.x.shape[1], data.outputs, s.dropout),
             epochs=(8, 32),
+        ),
+        Task(
+            name="digits-resnet-wrong40",
+            says="digits, residual convolutions with batch norm, 2 or 3 blocks, 40% wrong labels",
+            tuning=True,
+            data=lambda: digits((700, 200, 897), wrong=0.4),
+            build=lambda data, s: ResNet(s.depth, data.outputs, s.dropout, channels=1, stride=1),
+            epochs=(8, 32),
+            depths=(2, 3),
+        ),
+        Task(
+            name="digits-halves",
+            says="the lower half of a digit from the upper, regression by a perceptron of 1 to 4 layers",
+            tuning=True,
+            data=lambda: digit_halves((900, 200, 697)),
+            build=_mlp,
+            epochs=(5, 40),
+            widths=(64, 512),
+            depths=(1, 4),
         ),
         Task(
             name="photos-cnn",

@@ -22,7 +22,7 @@ class AlignmentScore(Explained):
     - ``alignment``: one less the mean alignment of the hidden spaces, each the overlap of the directions in which a
       space is written with those in which it is read. What one layer writes, the next should read.
     - ``rank``: half the mean of ``-log10(relative_rank)`` over the layers, at least 0: memorising and collapsing
-      networks align as well, but on few directions.
+      networks align as well, but on few directions. 0 where all layers are too small to be analysed.
 
     A network with a layer or a space that is not finite, or without any space that can be matched, gets ``maximum``.
 
@@ -45,7 +45,7 @@ class AlignmentScore(Explained):
 
     rank: float = 0.5
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[Mapping[str, Any]] = {"alignment": True}
     WORST: ClassVar[tuple[float, float]] = (1.5, 3.0)
 
@@ -72,12 +72,12 @@ class AlignmentScore(Explained):
             str(name): {"rank": self._rank(float(ratio))}
             for name, ratio in zip(details["name"], details["relative_rank"], strict=True)
         }
-        usable = len(pairs) and len(details) and pairs["alignment"].notna().all()
+        usable = len(pairs) and pairs["alignment"].notna().all()
         terms = self.bounds()
         if usable and (details["status"] == "success").all():
             terms = {
                 "alignment": 1 - float(pairs["alignment"].mean()),
-                "rank": max(0.0, sum(layer["rank"] for layer in ranks.values()) / len(ranks)),
+                "rank": max(0.0, sum(layer["rank"] for layer in ranks.values()) / max(1, len(ranks))),
             }
         return {"score": float(sum(terms.values())), "terms": terms, "layers": {**aligned, **ranks}}
 
