@@ -26,7 +26,7 @@ docs: $(VENV)/.docs  ## build the documentation into site/
 bench: $(VENV)/.test  ## time the engine beside WeightWatcher, and write docs/benchmarks.md (about ten minutes)
 	$(BIN)/python -m benchmarks.engine $(ARGS)
 
-evidence: $(VENV)/.test  ## train 900 networks, judge the scores and pruners, and write docs/evidence.md (under two hours)
+evidence: $(VENV)/.test  ## train 1,020 networks, judge the scores and pruners, and write docs/evidence.md (under two hours)
 	$(BIN)/python -m benchmarks.selection.train
 	$(BIN)/python -m benchmarks.selection.evaluate
 	$(BIN)/python -m benchmarks.selection.prune --docs docs
