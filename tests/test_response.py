@@ -168,6 +168,14 @@ def test_what_cannot_be_run_says_why(source, reason):
     assert not answer.answered
 
 
+def test_asking_in_vain_warns():
+    """A study that scores by the response and yields state dicts is told so; nobody who did not ask is."""
+    with pytest.warns(UserWarning, match="No response was measured: a dict cannot be run: give the module"):
+        analysis = wwopt.analyze(dict(perceptron().state_dict()), **SCORE.requires)
+    assert SCORE(analysis) == SCORE.maximum
+    wwopt.analyze(dict(perceptron().state_dict()), alignment=True)
+
+
 def test_a_diverged_network_has_the_maximum(trained):
     """Infinite answers are the worst, whatever the layers look like."""
     diverged = perceptron()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,7 +80,7 @@ def analyze(
     response : bool or sequence of int, optional
         Also measure what a module answers to noise, in ``response``; it is run for that, by a twin in evaluation mode
         without its hooks. A shape is that of one input, without the batch, where the found one is not to be
-        used. None: with ``alignment``, where the source is a module.
+        used. None: with ``alignment``, where the source is a module. Warns where it was asked for and cannot be had.
     base : as source, optional
         Analyse the difference ``W - W_base`` to this model, layers by the same name.
     confidence : float, optional
@@ -169,7 +170,10 @@ def _response(source: object, settings: Settings) -> Response | None:
     wanted = settings.response
     if wanted is False or (wanted is None and not (settings.alignment and is_module(source))):
         return None
-    return respond(source, None if isinstance(wanted, (bool, type(None))) else wanted, seed=settings.seed)
+    answer = respond(source, None if isinstance(wanted, (bool, type(None))) else wanted, seed=settings.seed)
+    if wanted is not None and not answer.answered:
+        warnings.warn(f"No response was measured: {answer.reason}.", stacklevel=3)
+    return answer
 
 
 def _label(source: object) -> str:

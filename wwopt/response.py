@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Response", "information", "respond"]
 
 SAMPLES = 256
+CHUNK = 32  # inputs that the module gets at once
 POSITIONS = 2048  # answers that are compared; a sequence gives one at each position
+NUMBERS = 1 << 24  # in all answers together: a large vocabulary has fewer answers
 SHARPNESS = 3.0
 
 
@@ -133,14 +135,26 @@ def _measure(model: nn.Module, inputs: Inputs, like: Tensor, seed: int) -> Respo
 
 def _answer(model: nn.Module, batch: Tensor) -> NDArray[np.float64] | None:
     """Outputs for a batch, shape (answers, classes); None where there are fewer than two classes."""
-    output = _tensor(model(batch))
-    if output is None or output.ndim < 2 or len(output) != len(batch):
+    import torch  # noqa: PLC0415  (heavy)
+
+    kept = []
+    for part in (batch[start : start + CHUNK] for start in range(0, len(batch), CHUNK)):
+        rows = _rows(model(part), len(part))
+        if rows is None:
+            return None
+        most = max(1, min(POSITIONS, NUMBERS // rows.shape[1]) * len(part) // len(batch))
+        kept.append(rows[:: max(1, len(rows) // most)])
+    return torch.cat(kept).double().cpu().numpy()
+
+
+def _rows(output: Any, inputs: int) -> Tensor | None:
+    """Answers as rows; None where they are no floats, are not one for each input, or have fewer than two numbers."""
+    tensor = _tensor(output)
+    if tensor is None or tensor.ndim < 2 or len(tensor) != inputs:
         return None
-    if output.ndim > 3:
-        output = output.movedim(1, -1)
-    answers = output.reshape(-1, output.shape[-1])
-    step = max(1, len(answers) // POSITIONS)
-    return answers[::step].double().cpu().numpy() if answers.shape[1] > 1 else None
+    if tensor.ndim > 3:
+        tensor = tensor.movedim(1, -1)
+    return tensor.reshape(-1, tensor.shape[-1]) if tensor.shape[-1] > 1 else None
 
 
 def _tensor(output: Any) -> Tensor | None:
