@@ -106,8 +106,7 @@ class Analysis:
         judged = np.concatenate([rows["p_noise"], rows["p_spike"]])
         judged = judged[~np.isnan(judged)]
         return {
-            **{name: _mean(rows[name]) for name in (*SUMMARY, "trap_energy")},
-            **{name: _mean(flags.astype(np.float64)) for name, flags in shares.items()},
+            **_means({name: rows[name] for name in (*SUMMARY, "trap_energy")} | shares),
             "p_noise": min(1.0, len(judged) * float(judged.min())) if len(judged) else math.nan,
             "layers": float(len(self.details)),
             **({} if self.response is None else {"response": self.response.information}),
@@ -155,10 +154,13 @@ def _column(name: str, values: list[Any]) -> Any:
     return np.array(values, dtype=np.int64 if name in COUNTS else np.float64)
 
 
-def _mean(column: NDArray[Any]) -> float:
-    """Mean of what is a number."""
-    known = np.count_nonzero(~np.isnan(column))
-    return float(np.nansum(column)) / known if known else math.nan
+def _means(columns: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+    """Mean of what is a number in each column."""
+    values = np.stack([column.astype(np.float64) for column in columns.values()])
+    known = ~np.isnan(values)
+    counts, sums = known.sum(axis=1), np.where(known, values, 0.0).sum(axis=1)
+    means = np.divide(sums, counts, out=np.full(len(values), math.nan), where=counts > 0)
+    return dict(zip(columns, means.tolist(), strict=True))
 
 
 def _from_tables(

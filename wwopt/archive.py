@@ -34,37 +34,48 @@ def write_archive(
     header = {
         "format": FORMAT,
         "settings": dict(settings),
-        "spectra": list(spectra),
+        "spectra": {name: len(evals) for name, evals in spectra.items()},
         "tables": {name: _words(table, numbers[name]) for name, table in tables.items()},
     }
-    arrays: dict[str, Any] = {
-        "header": np.array(json.dumps(header)),
-        "spectra/lengths": np.array([len(evals) for evals in spectra.values()], dtype=np.int64),
-        "spectra/values": np.concatenate([np.empty(0), *spectra.values()]),
-        **{f"tables/{name}": columns.to_numpy(np.float64) for name, columns in numbers.items()},
+    columns = [table.to_numpy(np.float64).T.ravel() for table in numbers.values()]
+    arrays = {
+        "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
+        "analysis/values": np.concatenate([np.empty(0), *spectra.values(), *columns]),
     }
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with scratch.open("wb") as file:
-            np.savez_compressed(file, **arrays)
+            np.savez(file, allow_pickle=False, **arrays)  # numbers hardly compress, and whoever trains would wait
         scratch.replace(path)
-    finally:
+    except BaseException:
         scratch.unlink(missing_ok=True)
+        raise
 
 
 def unpack(content: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]], dict[str, pd.DataFrame]]:
     """Settings, spectra and tables of a file's content; raises one of `FAULTS` where it is damaged or newer."""
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
-    header = json.loads(str(arrays["header"]))
+    header = json.loads(_text(arrays["header"]))
     if header["format"] > FORMAT:
         raise ValueError(f"a newer wwopt wrote it (format {header['format']}); upgrade wwopt")
     return (_first if header["format"] == 1 else _second)(header, arrays)
 
 
+def _text(header: NDArray[Any]) -> str:
+    return str(header) if header.dtype.kind == "U" else header.tobytes().decode()  # format 1 has an array of text
+
+
 def _second(header: Mapping[str, Any], arrays: Arrays) -> tuple[Any, ...]:
-    tables = {name: _table(words, arrays[f"tables/{name}"]) for name, words in header["tables"].items()}
-    return header["settings"], _split(header["spectra"], arrays["spectra/lengths"], arrays["spectra/values"]), tables
+    """Format 2 has all numbers in one array: the spectra, then the tables column by column."""
+    lengths, words = header["spectra"], header["tables"]
+    sizes = [*lengths.values(), *(table["rows"] * len(_numeric(table)) for table in words.values())]
+    parts = np.split(arrays["analysis/values"], np.cumsum(sizes))
+    if parts.pop().size:
+        raise ValueError("it has more numbers than its header says")
+    spectra = dict(zip(lengths, parts, strict=False))
+    tables = {name: _table(words[name], part) for name, part in zip(words, parts[len(lengths) :], strict=True)}
+    return header["settings"], spectra, tables
 
 
 def _first(header: Mapping[str, Any], arrays: Arrays) -> tuple[Any, ...]:
@@ -86,16 +97,24 @@ def _split(names: list[str], lengths: NDArray[np.int64], values: NDArray[np.floa
 
 def _words(table: pd.DataFrame, numeric: pd.DataFrame) -> dict[str, Any]:
     """What JSON keeps of a table: the kinds of its columns in their order, and the words."""
-    kinds = {name: "int64" if kind.kind in "iu" else "float64" for name, kind in numeric.dtypes.items()}
-    words = {str(name): table[name].to_numpy(object).tolist() for name in table if name not in kinds}
-    return {"kinds": {str(name): kinds.get(name, WORDS) for name in table}, "words": words}
+    kinds = {
+        name: "int64" if kind.kind in "iu" else "float64"
+        for name, kind in zip(numeric.columns.tolist(), numeric.dtypes.tolist(), strict=True)
+    }
+    names = table.columns.tolist()
+    words = {name: table[name].to_numpy(object).tolist() for name in names if name not in kinds}
+    return {"rows": len(table), "kinds": {name: kinds.get(name, WORDS) for name in names}, "words": words}
+
+
+def _numeric(words: Mapping[str, Any]) -> list[str]:
+    return [name for name, kind in words["kinds"].items() if kind != WORDS]
 
 
 def _table(words: Mapping[str, Any], numbers: NDArray[np.float64]) -> pd.DataFrame:
-    kinds = words["kinds"]
+    kinds, numeric = words["kinds"], _numeric(words)
     if not set(kinds.values()) <= set(KINDS):
         raise ValueError(f"its columns must be of the kinds {', '.join(KINDS)}")
-    numeric = [name for name, kind in kinds.items() if kind != WORDS]
-    columns = {name: values.astype(kinds[name]) for name, values in zip(numeric, numbers.T, strict=True)}
+    rows = numbers.reshape(len(numeric), words["rows"])
+    columns = {name: values.astype(kinds[name]) for name, values in zip(numeric, rows, strict=True)}
     columns |= {name: pd.array(values, dtype=WORDS) for name, values in words["words"].items()}
     return pd.DataFrame({name: columns[name] for name in kinds})

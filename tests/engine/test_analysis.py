@@ -140,7 +140,7 @@ def test_failed_save_keeps_the_old_file(analysis, tmp_path, monkeypatch):
     def full_disk(*_, **__):
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(np, "savez_compressed", full_disk)
+    monkeypatch.setattr(np, "savez", full_disk)
     with pytest.raises(OSError, match="No space"):
         analysis.save(tmp_path / "a.npz")
     assert (tmp_path / "a.npz").read_bytes() == before

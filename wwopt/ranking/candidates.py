@@ -26,7 +26,7 @@ __all__ = ["Candidate", "expand", "fingerprint", "inspect", "read"]
 CHECKPOINTS = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".pt2", ".npz", ".csv")
 MODELS = ("config.json", "MLmodel", "adapter_config.json")
 ANALYSIS = "analysis.npz"  # what the trackers log, with a table beside it
-SAVED = "spectra/lengths.npy"  # what only a saved analysis holds
+SAVED = {"analysis/values.npy", "spectra/lengths.npy"}  # what only a saved analysis holds, the latter of format 1
 RUN = re.compile(r"runs:/(?P<run>[^/]+)/?$")
 REGISTERED = re.compile(r"models:/(?P<name>[^/@]+)/?$")
 FAULTS = (ValueError, OSError, ImportError, TypeError, RuntimeError)
@@ -191,7 +191,7 @@ def _is_saved(path: Path) -> bool:
     if path.suffix != ".npz" or not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as file:
-        return SAVED in file.namelist()
+        return not SAVED.isdisjoint(file.namelist())
 
 
 def _names(sources: list[object]) -> list[str]:

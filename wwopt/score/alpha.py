@@ -13,7 +13,6 @@ import numpy as np
 from wwopt.score.base import Explained, Explanation
 
 if TYPE_CHECKING:
-    import pandas as pd
     from numpy.typing import NDArray
 
     from wwopt.analysis import Analysis
@@ -126,7 +125,7 @@ class AlphaScore(Explained):
 
     def explain(self, analysis: Analysis) -> Explanation:
         """Give the score, its terms, which add up to it, and the terms of each layer."""
-        layers = self._layers(analysis.details)
+        layers = self._layers(analysis)
         terms = {
             name: self._aggregated([layer[name] for layer in layers.values()]) if layers else bound
             for name, bound in self.bounds().items()
@@ -148,31 +147,27 @@ class AlphaScore(Explained):
             "traps": self.traps,
         }
 
-    def _layers(self, details: pd.DataFrame) -> dict[str, dict[str, float]]:
-        healthy = details["status"].to_numpy() == "success"
-        if (details["status"] == "non-finite").any():
-            healthy &= False
-        terms, bounds = self._terms(details), self.bounds()
+    def _layers(self, analysis: Analysis) -> dict[str, dict[str, float]]:
+        status = analysis.details["status"].to_numpy(object)
+        healthy = (status == "success") & (status != "non-finite").all()
+        terms, bounds = self._terms(analysis.numbers), self.bounds()
         rows = np.stack(
             [np.where(healthy, np.nan_to_num(terms[name], nan=0.0), bounds[name]) for name in self.TERMS], axis=1
         )
         return {
-            str(name): dict(zip(self.TERMS, map(float, row), strict=True))
-            for name, row in zip(details["name"], rows, strict=True)
+            str(name): dict(zip(self.TERMS, row, strict=True))
+            for name, row in zip(analysis.details["name"], rows.tolist(), strict=True)
         }
 
-    def _terms(self, details: pd.DataFrame) -> dict[str, NDArray[np.float64]]:
-        def column(name: str) -> NDArray[np.float64]:
-            return details[name].to_numpy(dtype=np.float64)
-
-        alpha = column("alpha")
+    def _terms(self, numbers: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+        alpha = numbers["alpha"]
         with np.errstate(divide="ignore", invalid="ignore"):
-            trust = np.nan_to_num(1 - 1 / np.sqrt(column("num_pl_spikes")), nan=1.0, neginf=0.0)
-            directions = np.log10(np.maximum(column("stable_rank"), 1.0)) / math.log10(self.directions)
+            trust = np.nan_to_num(1 - 1 / np.sqrt(numbers["num_pl_spikes"]), nan=1.0, neginf=0.0)
+            directions = np.log10(np.maximum(numbers["stable_rank"], 1.0)) / math.log10(self.directions)
         return {
             "level": self.level * trust * np.minimum(np.abs(alpha - self.target), self.widest),
             "undertrained": self.undertrained * trust * np.clip(alpha - 6, 0, 1),
             "rank": self.rank * np.clip(1 - directions, 0, 1),
-            "noise": self.noise / (1 + column("num_spikes")),
-            "traps": self.traps * np.minimum(column("trap_energy"), 1),
+            "noise": self.noise / (1 + numbers["num_spikes"]),
+            "traps": self.traps * np.minimum(numbers["trap_energy"], 1),
         }
