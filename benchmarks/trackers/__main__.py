@@ -47,7 +47,7 @@ def rows(server, proxy, *, short):
     yield "threads", partial(measure.threads, server, steps, rounds)
     yield "processes", partial(measure.processes, server, steps, rounds)
     yield "keys", partial(measure.large_model, server)
-    yield "demo", partial(measure.demo_study, server, 3 if short else 12, rounds)
+    yield "demo", partial(measure.demo_study, 4 if short else 40, 1 if short else 2)
 
 
 def describe_machine():

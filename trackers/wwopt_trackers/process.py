@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import subprocess
@@ -15,10 +16,11 @@ from wwopt_trackers.courier import Courier
 from wwopt_trackers.journal import Journal, find_journals
 from wwopt_trackers.sqlite import is_locked, locked
 
-__all__ = ["OWNER", "attend", "settle", "start"]
+__all__ = ["COURIER", "OWNER", "attend", "settle", "start"]
 
 OWNER, COURIER = ".owner", ".courier"  # locks beside a journal: of the process that writes it, and that delivers it
 POLL = 0.1  # seconds between two looks at the journal
+QUIET = 2.0  # seconds without a record after which there is time for pictures
 LONGEST_PAUSE = 5.0  # seconds between attempts while the backend fails
 RANKS = ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE")  # of torchrun
 IMPATIENCE = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}  # MLflow's own: 4 minutes
@@ -48,7 +50,6 @@ def attend(path: Path) -> None:
             orphaned = not is_locked(path.with_suffix(OWNER))
             seen = courier.journal.version()
             done = courier.deliver(settle=orphaned)
-            drawn = done and courier.illustrate()
             if orphaned:
                 while courier.illustrate():
                     pass
@@ -56,10 +57,10 @@ def attend(path: Path) -> None:
             if done and not adopted:
                 _adopt(courier.journal)
                 adopted = True
-            if drawn:
-                continue  # there may be more, but numbers go first
             pause = 0.0 if done else min(LONGEST_PAUSE, 2 * pause or POLL)
-            _wait(courier.journal, pause, seen if done else None)
+            undrawn = done and bool(courier.ledger.undrawn_runs(courier.journal))
+            if not _written(courier.journal, pause, seen if done else None, QUIET if undrawn else math.inf):
+                courier.illustrate()
         courier.close()
 
 
@@ -82,13 +83,17 @@ def settle(journal: Path) -> str:
             courier.close()
 
 
-def _wait(journal: Journal, pause: float, seen: int | None) -> None:
-    """Wait until the pause is over and something was written since, or until the owner is gone."""
-    end = time.monotonic() + pause
+def _written(journal: Journal, pause: float, seen: int | None, patience: float) -> bool:
+    """Wait until the pause is over and something was written since, or the owner is gone; False: nothing was."""
+    start = time.monotonic()
     while is_locked(journal.path.with_suffix(OWNER)):
         time.sleep(POLL)
-        if time.monotonic() >= end and journal.version() != seen:
-            return
+        waited = time.monotonic() - start
+        if waited >= pause and journal.version() != seen:
+            return True
+        if waited >= patience:
+            return False
+    return True
 
 
 def _adopt(journal: Journal) -> None:

@@ -28,7 +28,7 @@ from wwopt_trackers import MLflowTracker, WandbTracker
 if TYPE_CHECKING:
     from wwopt.tracking import Tracker
 
-__all__ = ["Choice", "choices", "run_demo"]
+__all__ = ["Choice", "choices", "open_study", "open_trackers", "run_demo", "tune"]
 
 TOP = 5
 CHOSEN = "wwopt's score (chosen)"
@@ -42,7 +42,7 @@ def run_demo(folder: Path, *, n_trials: int, seed: int, wandb: bool) -> pd.DataF
     torch.set_num_threads(1)  # networks this small only wait for a second thread
     (folder / "networks").mkdir(parents=True, exist_ok=True)
     training, test = load()
-    study = _open_study(folder, seed)
+    study = open_study(folder, seed)
     store = FileSystemArtifactStore(folder / "artifacts")
     (folder / "artifacts").mkdir(exist_ok=True)
     remaining = n_trials - len(study.get_trials(deepcopy=False, states=(*FINISHED, TrialState.FAIL)))
@@ -51,12 +51,8 @@ def run_demo(folder: Path, *, n_trials: int, seed: int, wandb: bool) -> pd.DataF
         f"{max(remaining, 0)} of {n_trials} trials of {EPOCHS} epochs, without validation or test data.",
         highlight=False,
     )
-    with ExitStack() as stack:
-        trackers = [stack.enter_context(tracker) for tracker in _trackers(folder, study, wandb=wandb)]
-        train = Trainer(training, folder / "networks", seed)
-        objective = AlphaObjective(train, n_steps=EPOCHS, trackers=trackers, artifact_store=store, keep="last")
-        if remaining > 0:
-            study.optimize(objective, n_trials=remaining, show_progress_bar=sys.stderr.isatty())
+    train, trackers = Trainer(training, folder / "networks", seed), open_trackers(folder, study, wandb=wandb)
+    tune(study, train, store, trackers, remaining)
     best = load_best(study, artifact_store=store)
     trials = _table(study)
     _print_trials(console, trials, best, folder)
@@ -67,7 +63,19 @@ def run_demo(folder: Path, *, n_trials: int, seed: int, wandb: bool) -> pd.DataF
     return trials
 
 
-def _open_study(folder: Path, seed: int) -> optuna.Study:
+def tune(
+    study: optuna.Study, train: Trainer, store: FileSystemArtifactStore, trackers: list[Tracker], n_trials: int
+) -> None:
+    """Run the trials; the trackers' backends have them when it returns."""
+    with ExitStack() as stack:
+        for tracker in trackers:
+            stack.enter_context(tracker)
+        objective = AlphaObjective(train, n_steps=EPOCHS, trackers=trackers, artifact_store=store, keep="last")
+        if n_trials > 0:
+            study.optimize(objective, n_trials=n_trials, show_progress_bar=sys.stderr.isatty())
+
+
+def open_study(folder: Path, seed: int) -> optuna.Study:
     """Open the study or go on with it; trials that an interruption left running are ended as failed."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     logging.getLogger("mlflow").setLevel(logging.WARNING)
@@ -85,7 +93,8 @@ def _open_study(folder: Path, seed: int) -> optuna.Study:
     return study
 
 
-def _trackers(folder: Path, study: optuna.Study, *, wandb: bool) -> list[Tracker]:
+def open_trackers(folder: Path, study: optuna.Study, *, wandb: bool) -> list[Tracker]:
+    """Trackers whose stores lie in the folder."""
     trackers: list[Tracker] = [
         MLflowTracker(
             experiment="wwopt-demo",
