@@ -196,7 +196,22 @@ def test_score_prefers_the_trained_network(trained):
     assert SCORE(learned) < SCORE(fresh) < SCORE.maximum
     explained = SCORE.explain(learned)
     assert explained["score"] == pytest.approx(sum(explained["terms"].values()))
-    assert set(explained["terms"]) == {"alignment", "rank", "response"}
+    assert set(explained["terms"]) == {"alignment", "rank", "response", "certainty"}
+
+
+def test_certainty_is_a_fault_where_labels_are_wrong(trained):
+    """Sharper outputs change nothing but the certainty, and are the worse the less the labels are trusted."""
+    sharper = perceptron()
+    sharper.load_state_dict(trained.state_dict())
+    with torch.no_grad():
+        sharper[4].weight *= 3
+        sharper[4].bias *= 3
+    known, sure = (wwopt.analyze(model, **SCORE.requires) for model in (trained, sharper))
+    indifferent, distrustful = wwopt.ResponseScore(certainty=0), wwopt.ResponseScore.wrong_labels()
+    assert sure.response.certainty > known.response.certainty > 0
+    assert indifferent(sure) == pytest.approx(indifferent(known), abs=1e-4)
+    assert distrustful(sure) - distrustful(known) > SCORE(sure) - SCORE(known) > 0.01
+    assert distrustful.explain(sure)["terms"]["certainty"] == pytest.approx(sure.response.certainty)
 
 
 def test_what_an_untrained_network_passes_on_does_not_count():
@@ -218,7 +233,7 @@ def test_the_score_says_what_it_needs():
     assert state.response is None
     with pytest.raises(ValueError, match=r"`ResponseScore` needs what the network answers.*alignment=True"):
         SCORE(state)
-    for name in ("rank", "response", "fitting"):
+    for name in ("rank", "response", "fitting", "certainty"):
         with pytest.raises(ValueError, match=f"`{name}` must be a finite number, 0 or more"):
             wwopt.ResponseScore(**{name: -1})
 

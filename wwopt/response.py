@@ -34,6 +34,8 @@ class Response:
         Between 0 (every input gets the same answer, or none gets a clear one) and 1: the mutual information
         of input and answered class, as a share of the most that so many classes can carry. NaN where there is no answer
         or where it is not finite.
+    certainty : float
+        The same of the answers at their own scale: large where the network is sure of what it finds in noise.
     outputs : int
         Number of classes, or of numbers in an answer; 0 where there is no answer.
     inputs : str
@@ -43,6 +45,7 @@ class Response:
     """
 
     information: float
+    certainty: float = math.nan
     outputs: int = 0
     inputs: str = ""
     reason: str = ""
@@ -83,22 +86,24 @@ def respond(source: object, shape: Sequence[int] | None = None, *, seed: int = 0
         return Response(math.nan, reason=f"it cannot be run: {_first_line(error)}")
 
 
-def information(outputs: NDArray[np.float64]) -> float:
+def information(outputs: NDArray[np.float64], *, scale: bool = True) -> float:
     """Mutual information of input and class over the classes' entropy at most, in [0, 1].
 
-    Outputs are centred for each input, divided by their common standard deviation over `SHARPNESS`, and made
-    probabilities by a softmax: the scale of the outputs does not matter.
+    Outputs are made probabilities by a softmax.
 
     Parameters
     ----------
     outputs : array, shape (inputs, classes)
         Finite, of 2 classes or more.
+    scale : bool
+        Centre the outputs of each input first, and divide all by their common standard deviation over
+        `SHARPNESS`: then their scale does not matter.
     """
     centred = outputs - outputs.mean(axis=1, keepdims=True)
     spread = centred.std()
     if spread == 0:
         return 0.0
-    logits = centred * (SHARPNESS / spread)
+    logits = centred * (SHARPNESS / spread if scale else 1.0)
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares /= shares.sum(axis=1, keepdims=True)
     return float(max(0.0, _entropy(shares.mean(axis=0)) - _entropy(shares)) / math.log(outputs.shape[1]))
@@ -129,8 +134,9 @@ def _measure(model: nn.Module, inputs: Inputs, like: Tensor, seed: int) -> Respo
     answers = [found for batch in inputs.noise(SAMPLES, like, seed) if (found := _answer(model, batch)) is not None]
     outputs = answers[0].shape[1]
     if not all(np.isfinite(found).all() for found in answers):
-        return Response(math.nan, outputs, str(inputs), "its answers are not finite")
-    return Response(sum(map(information, answers)) / len(answers), outputs, str(inputs))
+        return Response(math.nan, math.nan, outputs, str(inputs), "its answers are not finite")
+    told, sure = ([information(found, scale=scale) for found in answers] for scale in (True, False))
+    return Response(sum(told) / len(told), sum(sure) / len(sure), outputs, str(inputs))
 
 
 def _answer(model: nn.Module, batch: Tensor) -> NDArray[np.float64] | None:

@@ -98,7 +98,8 @@ def _fingerprint(options: Mapping[str, Any]) -> str:
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(288, 10))
     for parameter in model.parameters():
         parameter.data = torch.randn(parameter.shape, generator=torch_random)
-    answer = f"{respond(model).information:.9g}"
+    response = respond(model)
+    answer = f"{response.information:.9g} {response.certainty:.9g}"
     content = json.dumps([sorted(map(list, _flat(options))), rounded.to_dict("list"), answer])
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 

@@ -90,6 +90,7 @@ def judges() -> list[Judge]:
         mixed("AlphaScore() .75 + training loss .25, ranks", alpha, loss, 0.75),
         weights("AlignmentScore()", AlignmentScore()),
         weights("response alone", _response),
+        weights("ResponseScore.wrong_labels()", ResponseScore.wrong_labels()),
         weights("mean alpha", lambda analysis: _mean(analysis, "alpha")),
         weights("mean abs(alpha - 2)", _distance),
         weights("alpha_weighted", lambda analysis: _mean(analysis, "alpha_weighted")),

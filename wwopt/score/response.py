@@ -26,6 +26,10 @@ class ResponseScore(Explained):
       has collapsed or diverged, or whose normalisation statistics are stale, answers everything nearly alike. An
       untrained network may just pass its inputs on: the information counts only as far as some space fits.
 
+    - ``certainty``: a quarter of how sure it is of what it finds in noise, at the outputs' own scale. Networks that
+      memorised wrong labels are sure of everything. Good ones become sure too where labels are right, so it counts
+      little; `wrong_labels` counts it in full.
+
     A network with a layer that is not ``success``, or whose answers are not finite, gets ``maximum``. So does one that
     could not be run.
 
@@ -37,11 +41,13 @@ class ResponseScore(Explained):
         Weight of the response term, 0 or more.
     fitting : float
         Alignment of the best-fitting space from which on the information counts in full; in proportion below it.
+    certainty : float
+        Weight of the certainty term, 0 or more.
 
     Notes
     -----
-    Needs ``wwopt.analyze(module, alignment=True)``, and a module: a state dict cannot be run. The information does
-    not change with the scale of the outputs; see `wwopt.response.information`.
+    Needs ``wwopt.analyze(module, alignment=True)``, and a module: a state dict cannot be run. Only the
+    certainty changes with the scale of the outputs; see `wwopt.response.information`.
 
     Examples
     --------
@@ -55,12 +61,21 @@ class ResponseScore(Explained):
     rank: float = 0.5
     response: float = 2.0
     fitting: float = 0.1
+    certainty: float = 0.25
 
     version: ClassVar[int] = 1
     requires: ClassVar[Mapping[str, Any]] = {"alignment": True, "response": True}
 
+    @classmethod
+    def wrong_labels(cls) -> ResponseScore:
+        """Score for labels that are known to be partly wrong: to be sure is then to have memorised.
+
+        Where the labels are right the order is worse with it; see docs/score.md.
+        """
+        return cls(certainty=1.0)
+
     def __post_init__(self) -> None:
-        for name in ("rank", "response", "fitting"):
+        for name in ("rank", "response", "fitting", "certainty"):
             value = getattr(self, name)
             if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
                 raise ValueError(f"`{name}` must be a finite number, 0 or more, got {value!r}.")
@@ -80,7 +95,13 @@ class ResponseScore(Explained):
         fit = self._fit.explain(analysis)
         told = analysis.response.information * self._trust(analysis)
         usable = not math.isnan(told) and (analysis.details["status"] == "success").all()
-        terms = {**fit["terms"], "response": self.response * (1 - told)} if usable else self.bounds()
+        terms = self.bounds()
+        if usable:
+            weighed = {
+                "response": self.response * (1 - told),
+                "certainty": self.certainty * analysis.response.certainty,
+            }
+            terms = {name: {**fit["terms"], **weighed}[name] for name in terms}
         return {"score": float(sum(terms.values())), "terms": terms, "layers": fit["layers"]}
 
     def _trust(self, analysis: Analysis) -> float:
@@ -94,4 +115,5 @@ class ResponseScore(Explained):
 
     def bounds(self) -> dict[str, float]:
         """Give the most of each term."""
-        return {**self._fit.bounds(), "response": self.response}
+        certainty = {"certainty": self.certainty} if self.certainty else {}
+        return {**self._fit.bounds(), "response": self.response, **certainty}
