@@ -111,6 +111,17 @@ def test_a_shape_can_be_given():
         wwopt.analyze(pooled, response=(3, 0, 8))
 
 
+def test_large_inputs_are_fewer():
+    """What is drawn has a bound, so that a video network cannot fill the memory."""
+    sizes = []
+    pooled = nn.Sequential(nn.Conv3d(1, 4, 3, stride=3), nn.AdaptiveAvgPool3d(1), nn.Flatten())
+    watched = type(
+        "Watched", (nn.Sequential,), {"forward": lambda self, x: sizes.append(len(x)) or nn.Sequential.forward(self, x)}
+    )
+    assert respond(watched(*pooled), (1, 128, 128, 128)).answered
+    assert sizes == [2, 4]
+
+
 def test_nothing_happens_to_the_module():
     """Mode, weights, statistics, hooks, gradients and the global random state are as before."""
     model = convolutions(8).train()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Response", "information", "respond"]
 
 SAMPLES = 256
+DRAWN = 1 << 23  # numbers of all inputs together: of large ones there are fewer
 CHUNK = 32  # inputs that the module gets at once
 POSITIONS = 2048  # answers that are compared; a sequence gives one at each position
 NUMBERS = 1 << 24  # in all answers together: a large vocabulary has fewer answers
@@ -131,7 +132,8 @@ def _respond(model: nn.Module, shape: Sequence[int] | None, seed: int) -> Respon
 
 
 def _measure(model: nn.Module, inputs: Inputs, like: Tensor, seed: int) -> Response:
-    answers = [found for batch in inputs.noise(SAMPLES, like, seed) if (found := _answer(model, batch)) is not None]
+    count = max(2, min(SAMPLES, DRAWN // math.prod(inputs.shape)))
+    answers = [found for batch in inputs.noise(count, like, seed) if (found := _answer(model, batch)) is not None]
     outputs = answers[0].shape[1]
     if not all(np.isfinite(found).all() for found in answers):
         return Response(math.nan, math.nan, outputs, str(inputs), "its answers are not finite")
