@@ -111,6 +111,25 @@ def test_a_shape_can_be_given():
         wwopt.analyze(pooled, response=(3, 0, 8))
 
 
+def test_a_forward_pass_that_counts_does_not_count_ours():
+    """What a module remembers of its calls is as before: neither the graph nor the noise goes through it."""
+
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second, self.calls = nn.Linear(64, 80), nn.Linear(80, 64), 0
+
+        def forward(self, inputs):
+            self.calls += 1
+            return self.second(self.first(inputs))
+
+    model = Counting()
+    analysis = wwopt.analyze(model, alignment=True)
+    assert len(analysis.pairs) == 1
+    assert analysis.response.answered
+    assert model.calls == 0
+
+
 def test_large_inputs_are_fewer():
     """What is drawn has a bound, so that a video network cannot fill the memory."""
     sizes = []
@@ -166,7 +185,7 @@ def test_a_twin_answers_as_the_module_does(make):
     [
         ({"a.weight": torch.randn(80, 60)}, "a dict cannot be run: give the module"),
         (nn.Linear(8, 5, device="meta"), "weight are not all in this process"),
-        (nn.Bilinear(8, 8, 5), "its first layer tells no shape"),
+        (nn.Bilinear(8, 8, 5), "its first layer tells none"),
         (nn.Linear(8, 1), "its answer has fewer than two numbers"),
         (nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(7, 5)), "no input was found that it takes"),
     ],

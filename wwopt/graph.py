@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import fx, nn
 
+from wwopt.twin import twin
+
 __all__ = ["Space", "spaces_by_graph", "spaces_by_order"]
 
 WEIGHTED = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -33,7 +35,7 @@ def spaces_by_graph(model: nn.Module) -> list[Space] | None:
     space; attention passes on the space of its values.
     """
     try:
-        graph = fx.Tracer().trace(model)
+        graph = fx.Tracer().trace(twin(model))
     except Exception:  # noqa: BLE001  (a forward pass may do anything)
         return None
     modules = dict(model.named_modules())

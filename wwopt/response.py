@@ -80,8 +80,9 @@ def respond(source: object, shape: Sequence[int] | None = None, *, seed: int = 0
 
     if not isinstance(source, torch.nn.Module):
         return Response(math.nan, reason=f"a {type(source).__name__} cannot be run: give the module")
+    devices = {p.get_device() for p in source.parameters() if p.is_cuda}
     try:
-        with torch.random.fork_rng(), torch.inference_mode():
+        with torch.random.fork_rng(sorted(devices)), torch.inference_mode():
             return _respond(source, shape, seed)
     except Exception as error:  # noqa: BLE001  (a forward pass may do anything)
         return Response(math.nan, reason=f"it cannot be run: {_first_line(error)}")
@@ -118,16 +119,17 @@ def _respond(model: nn.Module, shape: Sequence[int] | None, seed: int) -> Respon
 
     runnable = twin(model)
     like = next(p for p in model.parameters() if torch.is_floating_point(p))
-    fault = "its first layer tells no shape"
+    fault = ""  # of the likeliest
     for inputs in find_inputs(runnable, shape):
         try:
             answers = _answer(runnable, inputs.noise(2, like, seed)[0])
         except Exception as error:  # noqa: BLE001  (of a shape that it does not take)
-            fault = _first_line(error)
+            fault = fault or _first_line(error)
             continue
         if answers is None:
             return Response(math.nan, reason="its answer has fewer than two numbers")
         return _measure(runnable, inputs, like, seed)
+    fault = fault or "its first layer tells none"
     return Response(math.nan, reason=f"no input was found that it takes (give `response=` its shape): {fault}")
 
 
