@@ -187,12 +187,12 @@ def _measure_all(
     progress: bool | None,
 ) -> dict[str, Measured]:
     largest = max((8 * matrix.M**2 for matrix in matrices), default=0)
-    workers = threads(sum(map(_operations, matrices)), largest) if executor is None else cores()
+    workers = threads(sum(matrix.operations for matrix in matrices), largest) if executor is None else cores()
     batches = _batches(matrices, workers)
     results = run(
         work,
         batches,
-        costs=[sum(map(_operations, batch)) for batch in batches],
+        costs=[sum(matrix.operations for matrix in batch) for batch in batches],
         largest=largest,
         executor=executor,
         describe=_names,
@@ -208,7 +208,7 @@ def _measure_all(
 
 def _batches(matrices: Sequence[WeightMatrix], workers: int) -> list[list[WeightMatrix]]:
     """Group small matrices of equal shape; the costly ones come first, so that no core waits at the end."""
-    by_cost = sorted(matrices, key=lambda matrix: (-_operations(matrix), matrix.N, matrix.M, matrix.k))
+    by_cost = sorted(matrices, key=lambda matrix: (-matrix.operations, matrix.N, matrix.M, matrix.k))
     most = BATCH if workers == 1 else min(BATCH, sum(map(_elements, matrices)) // (2 * workers))
     batches: list[list[WeightMatrix]] = []
     size = 0
@@ -219,11 +219,6 @@ def _batches(matrices: Sequence[WeightMatrix], workers: int) -> list[list[Weight
         batches[-1].append(matrix)
         size += _elements(matrix)
     return batches
-
-
-def _operations(matrix: WeightMatrix) -> float:
-    """Forming the Gram matrix and finding its eigenvalues."""
-    return matrix.k * (matrix.N + 4 / 3 * matrix.M) * matrix.M**2
 
 
 def _elements(matrix: WeightMatrix) -> int:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import torch
 
-from wwopt.weights import WeightMatrix, open_weights
+from wwopt.weights import open_weights
 
 __all__ = ["Checkpoint", "checkpoints", "is_power_of_two", "looks"]
 
@@ -97,9 +97,4 @@ def _affordable(model: object, n_steps: int) -> float:
     """Number of looks that together take `SHARE` of a training's operations."""
     matrices = open_weights(model).matrices
     step = 6 * EXAMPLES * sum(matrix.k * matrix.N * matrix.M for matrix in matrices)
-    return SHARE * n_steps * step / (OVERHEAD + 2 * sum(map(_operations, matrices)))
-
-
-def _operations(matrix: WeightMatrix) -> float:
-    """Forming the Gram matrix and finding its eigenvalues."""
-    return matrix.k * (matrix.N + 4 / 3 * matrix.M) * matrix.M**2
+    return SHARE * n_steps * step / (OVERHEAD + 2 * sum(matrix.operations for matrix in matrices))

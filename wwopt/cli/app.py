@@ -12,8 +12,7 @@ from typer.exceptions import TyperException
 from wwopt import __version__
 from wwopt.cli import analyzing, choosing, demonstrating, logged, reporting, watching
 from wwopt.cli.options import examples
-from wwopt.cli.status import BAD_INPUT, DONE, INTERRUPTED
-from wwopt.text import printable
+from wwopt.cli.status import BAD_INPUT, DONE, INTERRUPTED, warn
 
 __all__ = ["app", "run"]
 
@@ -47,7 +46,7 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    sys.stderr.write(f"wwopt: {printable(' '.join(message.split()))}\n")
+    warn(message)
     return BAD_INPUT
 
 

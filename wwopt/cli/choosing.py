@@ -22,7 +22,7 @@ from wwopt.cli.options import (
     Quiet,
     examples,
 )
-from wwopt.cli.status import BAD_INPUT, DONE, FINDING
+from wwopt.cli.status import BAD_INPUT, DONE, FINDING, warn
 
 if TYPE_CHECKING:
     from wwopt.comparison import Thresholds
@@ -106,7 +106,7 @@ def rank(
     else:
         print_ranking(ranking, remarks=not quiet)
     for fault in ranking.faults:
-        typer.echo(f"wwopt: {' '.join(fault.split())}", err=True)
+        warn(fault)
     if ranking.faults:
         return BAD_INPUT
     return FINDING if ranking.table["status"].iloc[0] != "ranked" else DONE

@@ -25,7 +25,7 @@ from wwopt.cli.options import (
     examples,
     need,
 )
-from wwopt.cli.status import BAD_INPUT, DONE, FINDING
+from wwopt.cli.status import BAD_INPUT, DONE, FINDING, warn
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
@@ -70,7 +70,6 @@ def report(
     need("report", "jinja2")
     from wwopt.ranking.candidates import expand  # noqa: PLC0415  (loads pandas)
     from wwopt.report import render_report  # noqa: PLC0415
-    from wwopt.text import printable  # noqa: PLC0415
 
     options = {
         "base": base,
@@ -88,7 +87,7 @@ def report(
     }
     analyses, unreadable = _read_all(expand(models), options)
     for reason in unreadable.values():
-        typer.echo(f"wwopt: {printable(' '.join(reason.split()))}", err=True)
+        warn(reason)
     if not analyses:
         return BAD_INPUT
     out.write_text(render_report(analyses, unreadable=unreadable), encoding="utf-8")

@@ -11,8 +11,7 @@ import typer
 from wwopt.cli.choosing import Threshold, read_thresholds
 from wwopt.cli.logged import backend
 from wwopt.cli.options import AsJson, Cache, Device, Exclude, Include, MinEvals, examples
-from wwopt.cli.status import BAD_INPUT, DONE, FINDING
-from wwopt.text import printable
+from wwopt.cli.status import BAD_INPUT, DONE, FINDING, warn
 
 if TYPE_CHECKING:
     from wwopt.watching import AliasSource, Report, Webhook
@@ -77,13 +76,13 @@ def watch(
             raise ValueError(f"`--tag` writes on MLflow's versions, and needs models:/NAME@ALIAS, got {place!r}.")
         watched = Watch(source, reference=reference, options=options)
         status = BAD_INPUT
-        for report in follow(watched, interval=interval, once=once, warn=_warn):
+        for report in follow(watched, interval=interval, once=once, warn=warn):
             status = DONE if report.ok else FINDING
             _tell(report, as_json=as_json, hook=hook, registry=registry)
     for name in watched.unsettled:
-        _warn(f"{name} is still being written")
+        warn(f"{name} is still being written")
     if status == BAD_INPUT:
-        _warn(f"{place} holds no version to judge")
+        warn(f"{place} holds no version to judge")
     return status
 
 
@@ -96,13 +95,9 @@ def _tell(report: Report, *, as_json: bool, hook: Webhook | None, registry: Alia
         if hook is not None:
             hook.post(values)
     except OSError as error:
-        _warn(str(error))
+        warn(str(error))
     try:
         if registry is not None and report.comparison is not None:
             registry.tag(report.version, report.tags())
     except OSError as error:
-        _warn(str(error))
-
-
-def _warn(message: str) -> None:
-    typer.echo(f"wwopt: {printable(' '.join(message.split()))}", err=True)
+        warn(str(error))

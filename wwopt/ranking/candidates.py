@@ -16,15 +16,14 @@ import pandas as pd
 from wwopt.analysis import Analysis
 from wwopt.pipeline import analyze
 from wwopt.ranking.details import read_details
-from wwopt.weights.folders import WHOLE
+from wwopt.weights.folders import MODELS, SUFFIXES, WHOLE, by_number
 
 if TYPE_CHECKING:
     from wwopt.weights import Weights
 
 __all__ = ["Candidate", "expand", "fingerprint", "inspect", "read"]
 
-CHECKPOINTS = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".pt2", ".npz", ".csv")
-MODELS = ("config.json", "MLmodel", "adapter_config.json")
+CHECKPOINTS = (*SUFFIXES, ".csv")
 ANALYSIS = "analysis.npz"  # what the trackers log, with a table beside it
 SAVED = {"analysis/values.npy", "spectra/lengths.npy"}  # what only a saved analysis holds, the latter of format 1
 RUN = re.compile(r"runs:/(?P<run>[^/]+)/?$")
@@ -126,7 +125,7 @@ def _checkpoints(folder: Path) -> Iterator[tuple[str, object]]:
     if (folder / ANALYSIS).is_file():
         yield ANALYSIS, folder / ANALYSIS
         return
-    entries = sorted(folder.iterdir(), key=lambda path: _by_number(path.name))
+    entries = sorted(folder.iterdir(), key=lambda path: by_number(path.name))
     files = [path for path in entries if path.is_file() and path.suffix in CHECKPOINTS]
     folders = [path for path in entries if path.is_dir() and any((path / name).is_file() for name in MODELS)]
     if not files and not folders:
@@ -134,11 +133,6 @@ def _checkpoints(folder: Path) -> Iterator[tuple[str, object]]:
     sharded = any(re.search(r"-of-\d+\.\w+$", path.name) for path in files) or any(folder.glob("*.index.json"))
     if len(files) + len(folders) > 1 and not sharded:
         yield from ((path.name, path) for path in (*files, *folders))
-
-
-def _by_number(name: str) -> list[tuple[int, int, str]]:
-    """Order epoch-2 before epoch-10."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def _versions(name: str) -> Iterator[tuple[str, object]]:

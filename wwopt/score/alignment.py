@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from wwopt.score.base import Explained, Explanation
+from wwopt.score.base import Explained, Explanation, check_weights
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
@@ -50,8 +50,7 @@ class AlignmentScore(Explained):
     WORST: ClassVar[tuple[float, float]] = (1.5, 3.0)
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.rank, (int, float)) and math.isfinite(self.rank) and self.rank >= 0):
-            raise ValueError(f"`rank` must be a finite number, 0 or more, got {self.rank!r}.")
+        check_weights(self, ["rank"])
 
     def explain(self, analysis: Analysis) -> Explanation:
         """Give the score, its terms, which add up to it, and the terms of each space and layer.

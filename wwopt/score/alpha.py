@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from wwopt.score.base import Explained, Explanation
+from wwopt.score.base import Explained, Explanation, check_weights
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,12 +108,7 @@ class AlphaScore(Explained):
         return cls(level=1.0, undertrained=0.0, rank=0.0, noise=0.0, traps=0.0, target=1.0, widest=100.0)
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != "aggregate" and not (
-                isinstance(value, (int, float)) and math.isfinite(value) and value >= 0
-            ):
-                raise ValueError(f"`{field.name}` must be a finite number, 0 or more, got {value!r}.")
+        check_weights(self, (field.name for field in fields(self) if field.name != "aggregate"))
         if self.target < 1:
             raise ValueError(f"`target` must be at least 1, as every power-law exponent is, got {self.target}.")
         if self.directions <= 1:

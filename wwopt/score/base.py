@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypedDict, runtime_checkable
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
 
-__all__ = ["Explained", "Explanation", "Score"]
+__all__ = ["Explained", "Explanation", "Score", "check_weights"]
 
 
 class Explanation(TypedDict):
@@ -90,3 +91,17 @@ class Explained:
     def bounds(self) -> dict[str, float]:
         """Give the most of each term."""
         raise NotImplementedError
+
+
+def check_weights(score: object, names: Iterable[str]) -> None:
+    """Refuse parameters that are no finite number of 0 or more.
+
+    Raises
+    ------
+    ValueError
+        One of them is not; the error names it.
+    """
+    for name in names:
+        value = getattr(score, name)
+        if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
+            raise ValueError(f"`{name}` must be a finite number, 0 or more, got {value!r}.")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from wwopt.score.alignment import AlignmentScore
-from wwopt.score.base import Explained, Explanation
+from wwopt.score.base import Explained, Explanation, check_weights
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
@@ -75,10 +75,7 @@ class ResponseScore(Explained):
         return cls(certainty=1.0)
 
     def __post_init__(self) -> None:
-        for name in ("rank", "response", "fitting", "certainty"):
-            value = getattr(self, name)
-            if not (isinstance(value, (int, float)) and math.isfinite(value) and value >= 0):
-                raise ValueError(f"`{name}` must be a finite number, 0 or more, got {value!r}.")
+        check_weights(self, ("rank", "response", "fitting", "certainty"))
 
     def explain(self, analysis: Analysis) -> Explanation:
         """Give the score, its terms, which add up to it, and the terms of each space and layer.
@@ -97,11 +94,9 @@ class ResponseScore(Explained):
         usable = not math.isnan(told) and (analysis.details["status"] == "success").all()
         terms = self.bounds()
         if usable:
-            weighed = {
-                "response": self.response * (1 - told),
-                "certainty": self.certainty * analysis.response.certainty,
-            }
-            terms = {name: {**fit["terms"], **weighed}[name] for name in terms}
+            certainty = self.certainty * analysis.response.certainty
+            faults = {**fit["terms"], "response": self.response * (1 - told), "certainty": certainty}
+            terms = {name: faults[name] for name in terms}
         return {"score": float(sum(terms.values())), "terms": terms, "layers": fit["layers"]}
 
     def _trust(self, analysis: Analysis) -> float:

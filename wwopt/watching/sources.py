@@ -8,14 +8,14 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Protocol
+from typing import Protocol
 
-from wwopt.weights.folders import SUFFIXES, WHOLE
+from wwopt.weights.folders import MODELS, SUFFIXES, WHOLE, by_number
 
 __all__ = ["AliasSource", "FolderSource", "Source", "Version", "open_source"]
 
 ALIAS = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)$")
-MODELS = ("config.json", "MLmodel", "adapter_config.json", *WHOLE)
+WHOLE_MODELS = (*MODELS, *WHOLE)
 ANALYSIS = "analysis.npz"  # what the trackers write beside checkpoints
 BROKEN = "false"  # MLflow's tags are text
 
@@ -57,14 +57,14 @@ class FolderSource:
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise FileNotFoundError(f"No such folder: {folder}")
-        if any((folder / name).is_file() for name in MODELS):
+        if any((folder / name).is_file() for name in WHOLE_MODELS):
             raise ValueError(f"{folder} is one model. Give the folder in which new models appear: {folder.parent}")
         self.folder = folder
 
     def versions(self) -> list[Version]:
         """List the checkpoints in the order in which they were written; epoch-2 stands before epoch-10."""
         found = [(_state(path), path) for path in self.folder.iterdir() if _is_checkpoint(path)]
-        ordered = sorted((max(time for _, _, time in state), _by_number(path.name), path, state)
+        ordered = sorted((max(time for _, _, time in state), by_number(path.name), path, state)
                          for state, path in found if state)  # fmt: skip
         return [Version(path.name, str(path), state) for _, _, path, state in ordered]
 
@@ -162,7 +162,7 @@ def _is_checkpoint(path: Path) -> bool:
     if path.name.startswith("."):
         return False
     if path.is_dir():
-        return any(inside.name in MODELS or inside.suffix in SUFFIXES for inside in path.iterdir())
+        return any(inside.name in WHOLE_MODELS or inside.suffix in SUFFIXES for inside in path.iterdir())
     return path.suffix in SUFFIXES and path.name != ANALYSIS
 
 
@@ -174,7 +174,3 @@ def _state(path: Path) -> tuple[tuple[str, int, int], ...]:
     except FileNotFoundError:
         return ()
     return tuple((str(file.relative_to(path)), fact.st_size, fact.st_mtime_ns) for file, fact in facts)
-
-
-def _by_number(name: str) -> list[Any]:
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]

@@ -84,6 +84,11 @@ class WeightMatrix:
         """Number of eigenvalues that the layer's pooled spectrum holds."""
         return self.k * (self.M if self.rank is None else self.rank)
 
+    @property
+    def operations(self) -> float:
+        """Floating-point operations of forming the Gram matrices and finding their eigenvalues."""
+        return self.k * (self.N + 4 / 3 * self.M) * self.M**2
+
 
 @dataclass(frozen=True)
 class Weights:
