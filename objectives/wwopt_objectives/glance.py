@@ -26,7 +26,7 @@ ITERATIONS = 8  # of the power method: one direction that holds two thirds of th
 def seems_broken(model: object, options: Mapping[str, Any]) -> bool:
     """Whether a layer that `wwopt.analyze` would look at seems broken; only a look in full can tell.
 
-    It takes about a tenth of the time of a look: moments of the elements, and a few steps of the power method.
+    It takes about a twentieth of the time of a look: extremes of the elements, and a few steps of the power method.
 
     Parameters
     ----------
@@ -43,21 +43,32 @@ def seems_broken(model: object, options: Mapping[str, Any]) -> bool:
 
 
 def _is_broken(matrix: WeightMatrix) -> bool:
-    stack = matrix.read().astype(np.float64)
+    stack = matrix.read()
+    stack = np.ascontiguousarray(stack, np.promote_types(stack.dtype, np.float32))  # twice as fast as double precision
     with np.errstate(all="ignore"):
-        energy = float(np.square(stack).sum())
+        energy = float(np.vdot(stack, stack))
         if not (np.isfinite(energy) and energy > 0):
             return True
-        trapped = matrix.rank is None and correlation_traps(stack).energy > MOST_TRAPPED
-        return trapped or bool(energy < FEWEST_DIRECTIONS * _largest_eigenvalue(stack))
+        if matrix.rank is None and _stands_out(stack) and correlation_traps(stack).energy > MOST_TRAPPED:
+            return True
+        return bool(energy < FEWEST_DIRECTIONS * _largest_eigenvalue(stack))
 
 
-def _largest_eigenvalue(stack: NDArray[np.float64]) -> float:
+def _stands_out(stack: NDArray[np.floating[Any]]) -> bool:
+    """Whether an element of any matrix may be a trap: most have none, and their extremes tell it."""
+    size = stack[0].size
+    mean = stack.mean(axis=(1, 2))
+    variance = np.einsum("knm,knm->k", stack, stack) / size - mean**2
+    farthest = np.maximum(stack.max(axis=(1, 2)) - mean, mean - stack.min(axis=(1, 2)))
+    return not bool((farthest <= np.sqrt(variance) * size**0.25).all())  # NaN may be anything
+
+
+def _largest_eigenvalue(stack: NDArray[np.floating[Any]]) -> float:
     """Largest eigenvalue of any W'W of a stack, from below; near where one direction holds most of a matrix."""
-    longest = np.square(stack).sum(axis=2).argmax(axis=1)
+    longest = np.einsum("knm,knm->kn", stack, stack).argmax(axis=1)
     v = stack[np.arange(len(stack)), longest][:, :, None]
     for _ in range(ITERATIONS):
-        v = v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), np.finfo(np.float64).tiny)
+        v = v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), np.finfo(v.dtype).tiny)
         Wv = stack @ v
         v = stack.swapaxes(1, 2) @ Wv
     return float(np.square(Wv).sum(axis=(1, 2)).max())
