@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from wwopt.archive import FAULTS, unpack, write_archive
 from wwopt.metrics import METRICS
@@ -19,17 +21,37 @@ from wwopt.noise import looks_like_noise
 from wwopt.response import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from numpy.typing import NDArray
-
-__all__ = ["COLUMNS", "LEADING", "Analysis", "to_details", "to_skipped"]
+__all__ = ["COLUMNS", "LEADING", "Analysis", "Table", "to_details", "to_skipped"]
 
 LEADING = ("layer_id", "name", "layer_type", "status", "warning", "N", "M", "Q", "rf", "num_evals")
 TEXT = ("name", "layer_type", "status", "warning")
 COUNTS = ("layer_id", "N", "M", "rf", "num_evals")
 COLUMNS = (*LEADING, *METRICS)
+Columns = Mapping[str, NDArray[Any]]
 SUMMARY = ("log_norm", "alpha", "alpha_weighted", "log_alpha_norm", "log_spectral_norm", "stable_rank", "mp_softrank")
+
+
+class Table:
+    """A table of an `Analysis`: a DataFrame, or columns that become one when somebody asks for it.
+
+    To make a DataFrame takes longer than to fit a small layer, and a score needs none.
+    """
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._place = f"_{name}"
+
+    def __get__(self, analysis: Analysis | None, owner: type | None = None) -> pd.DataFrame:
+        if analysis is None:
+            raise AttributeError(self._place)  # tells `dataclass` that there is no default
+        kept = vars(analysis)[self._place]
+        if not isinstance(kept, pd.DataFrame):
+            kept = vars(analysis)[self._place] = pd.DataFrame({name: _series(kept[name]) for name in kept})
+        return kept
+
+    def __set__(self, analysis: Analysis, table: pd.DataFrame | Columns) -> None:
+        vars(analysis)[self._place] = table
 
 
 @dataclass(frozen=True)
@@ -62,9 +84,9 @@ class Analysis:
     [['fc', 80, 60, 'success']]
     """
 
-    details: pd.DataFrame
-    spectra: Mapping[str, NDArray[np.float64]]
-    skipped: pd.DataFrame
+    details: Table = Table()
+    spectra: Mapping[str, NDArray[np.float64]]  # type: ignore[misc]  # the descriptor is no default
+    skipped: Table = Table()
     settings: Mapping[str, Any] = field(default_factory=dict)
     pairs: pd.DataFrame | None = None
     response: Response | None = None
@@ -75,15 +97,23 @@ class Analysis:
 
     def __reduce__(self) -> tuple[type[Analysis], tuple[Any, ...]]:
         return Analysis, (
-            *(self.details, dict(self.spectra), self.skipped, dict(self.settings)),
+            *(vars(self)["_details"], dict(self.spectra), vars(self)["_skipped"], dict(self.settings)),
             *(self.pairs, self.response),
         )
 
     @cached_property
     def numbers(self) -> Mapping[str, NDArray[np.float64]]:
         """Each numeric column of ``details`` as an array: looking one up in the table takes fifty times as long."""
-        numeric = self.details.select_dtypes("number")
-        return MappingProxyType(dict(zip(numeric.columns, numeric.to_numpy(dtype=np.float64).T, strict=True)))
+        columns = _columns(vars(self)["_details"])
+        return MappingProxyType(
+            {name: column.astype(np.float64) for name, column in columns.items() if column.dtype != object}
+        )
+
+    @cached_property
+    def words(self) -> Mapping[str, NDArray[np.object_]]:
+        """Each column of text of ``details`` as an array of `str`."""
+        columns = _columns(vars(self)["_details"])
+        return MappingProxyType({name: column for name, column in columns.items() if column.dtype == object})
 
     @cached_property
     def summary(self) -> dict[str, float]:
@@ -101,22 +131,23 @@ class Analysis:
             "share_under_2": rows["alpha"] < 2,
             "share_trapped": rows["num_traps"] > 0,
             "share_noise": np.where(np.isnan(rows["p_noise"]), math.nan, noise),
-            "share_unusable": self.details["status"].to_numpy() != "success",
+            "share_unusable": self.words["status"] != "success",
         }
         judged = np.concatenate([rows["p_noise"], rows["p_spike"]])
         judged = judged[~np.isnan(judged)]
         return {
             **_means({name: rows[name] for name in (*SUMMARY, "trap_energy")} | shares),
             "p_noise": min(1.0, len(judged) * float(judged.min())) if len(judged) else math.nan,
-            "layers": float(len(self.details)),
+            "layers": float(len(rows["alpha"])),
             **({} if self.response is None else {"response": self.response.information}),
         }
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything into one file, without pickles; a file that is there is replaced at once or not at all."""
-        response = None if self.response is None else pd.DataFrame([self.response.to_dict()])
-        tables = {"details": self.details, "skipped": self.skipped, "pairs": self.pairs, "response": response}
-        kept = {name: table for name, table in tables.items() if table is not None}
+        tables = {"details": vars(self)["_details"], "skipped": vars(self)["_skipped"], "pairs": self.pairs}
+        kept = {name: _columns(table) for name, table in tables.items() if table is not None}
+        if self.response is not None:
+            kept["response"] = _columns(pd.DataFrame([self.response.to_dict()]))
         write_archive(Path(path), self.settings, self.spectra, kept)
 
     @classmethod
@@ -137,21 +168,31 @@ class Analysis:
             raise ValueError(f"{path} is not a saved analysis that can be read: {error}") from error
 
 
-def to_details(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Table with all `COLUMNS` and their types, also where there is no row; a number that is missing is NaN."""
-    return pd.DataFrame({name: _column(name, [row.get(name, math.nan) for row in rows]) for name in COLUMNS})
+def to_details(rows: Sequence[Mapping[str, Any]]) -> Columns:
+    """All `COLUMNS` with their types, also where there is no row; a number that is missing is NaN."""
+    return {name: np.array([row.get(name, math.nan) for row in rows], dtype=_dtype(name)) for name in COLUMNS}
 
 
-def to_skipped(pairs: Sequence[tuple[str, str]]) -> pd.DataFrame:
-    """Table of what was left out and why."""
+def to_skipped(pairs: Sequence[tuple[str, str]]) -> Columns:
+    """What was left out and why."""
     names, reasons = [name for name, _ in pairs], [reason for _, reason in pairs]
-    return pd.DataFrame({"name": pd.array(names, dtype="str"), "reason": pd.array(reasons, dtype="str")})
+    return {"name": np.array(names, dtype=object), "reason": np.array(reasons, dtype=object)}
 
 
-def _column(name: str, values: list[Any]) -> Any:
-    if name in TEXT:
-        return pd.array(values, dtype="str")
-    return np.array(values, dtype=np.int64 if name in COUNTS else np.float64)
+def _columns(table: pd.DataFrame | Columns) -> Columns:
+    """Columns of a table, those of text as objects."""
+    if not isinstance(table, pd.DataFrame):
+        return table
+    numeric = set(table.select_dtypes("number"))
+    return {str(name): table[name].to_numpy(None if name in numeric else object) for name in table}
+
+
+def _dtype(name: str) -> type:
+    return object if name in TEXT else np.int64 if name in COUNTS else np.float64
+
+
+def _series(column: NDArray[Any]) -> Any:
+    return pd.array(column, dtype="str") if column.dtype == object else column
 
 
 def _means(columns: Mapping[str, NDArray[Any]]) -> dict[str, float]:

@@ -26,18 +26,18 @@ Spectra = Mapping[str, NDArray[np.float64]]
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def write_archive(
-    path: Path, settings: Mapping[str, Any], spectra: Spectra, tables: Mapping[str, pd.DataFrame]
-) -> None:
-    """Write an analysis; a file that is there is replaced at once or not at all."""
-    numbers = {name: table.select_dtypes("number") for name, table in tables.items()}
+def write_archive(path: Path, settings: Mapping[str, Any], spectra: Spectra, tables: Mapping[str, Arrays]) -> None:
+    """Write an analysis; a file that is there is replaced at once or not at all.
+
+    A table is a mapping of its columns; those of text are arrays of objects.
+    """
     header = {
         "format": FORMAT,
         "settings": dict(settings),
         "spectra": {name: len(evals) for name, evals in spectra.items()},
-        "tables": {name: _words(table, numbers[name]) for name, table in tables.items()},
+        "tables": {name: _words(table) for name, table in tables.items()},
     }
-    columns = [table.to_numpy(np.float64).T.ravel() for table in numbers.values()]
+    columns = [column for table in tables.values() for column in table.values() if column.dtype != object]
     arrays = {
         "header": np.frombuffer(json.dumps(header).encode(), dtype=np.uint8),
         "analysis/values": np.concatenate([np.empty(0), *spectra.values(), *columns]),
@@ -95,15 +95,14 @@ def _split(names: list[str], lengths: NDArray[np.int64], values: NDArray[np.floa
     return dict(zip(names, np.split(values, np.cumsum(lengths)[:-1]) if names else [], strict=True))
 
 
-def _words(table: pd.DataFrame, numeric: pd.DataFrame) -> dict[str, Any]:
+def _words(table: Arrays) -> dict[str, Any]:
     """What JSON keeps of a table: the kinds of its columns in their order, and the words."""
-    kinds = {
-        name: "int64" if kind.kind in "iu" else "float64"
-        for name, kind in zip(numeric.columns.tolist(), numeric.dtypes.tolist(), strict=True)
+    kinds = {"O": WORDS, "i": "int64", "u": "int64"}
+    return {
+        "rows": len(next(iter(table.values()), ())),
+        "kinds": {name: kinds.get(column.dtype.kind, "float64") for name, column in table.items()},
+        "words": {name: column.tolist() for name, column in table.items() if column.dtype == object},
     }
-    names = table.columns.tolist()
-    words = {name: table[name].to_numpy(object).tolist() for name in names if name not in kinds}
-    return {"rows": len(table), "kinds": {name: kinds.get(name, WORDS) for name in names}, "words": words}
 
 
 def _numeric(words: Mapping[str, Any]) -> list[str]:

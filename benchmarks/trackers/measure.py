@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import statistics
 import time
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -48,7 +49,7 @@ def training_thread(analysis, proxy, steps):
         trial = tracker.child("trial", params={}, tags={})
         times = []
         for step in range(steps):
-            fresh = wwopt.Analysis(analysis.details, analysis.spectra, analysis.skipped, analysis.settings)
+            fresh = pickle.loads(pickle.dumps(analysis))
             fresh.summary  # noqa: B018  (an objective has computed its score by then)
             work(0.03)
             start = time.perf_counter()

@@ -54,7 +54,7 @@ def fail_constraints(trial: optuna.Trial) -> None:
 
 
 def _values(analysis: Analysis) -> dict[str, float]:
-    status, rows = analysis.details["status"].to_numpy(), analysis.numbers
+    status, rows = analysis.words["status"], analysis.numbers
     usable = status == "success"
     if not usable.any() or (status == "non-finite").any():
         return dict.fromkeys(CONSTRAINTS, FAILED)

@@ -63,7 +63,7 @@ def observe(
     previous: dict[str, Any] | None, analysis: Analysis, score: float, step: int, n_steps: int | None
 ) -> dict[str, Any]:
     """Summarise a look for the pruner; ``previous`` is the summary of the look before."""
-    rows, usable = analysis.numbers, analysis.details["status"].to_numpy() == "success"
+    rows, usable = analysis.numbers, analysis.words["status"] == "success"
     levels = [*(previous or {}).get("levels", []), [step, round(score, 6)]]
     return {
         "levels": levels if len(levels) <= MEMORY else levels[::-2][::-1],

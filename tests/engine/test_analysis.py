@@ -249,3 +249,23 @@ def test_newer_format_says_so(analysis, tmp_path, monkeypatch):
     monkeypatch.undo()
     with pytest.raises(ValueError, match=r"newer wwopt wrote it \(format 99\); upgrade"):
         wwopt.Analysis.load(tmp_path / "a.npz")
+
+
+def test_table_of_an_analysis_is_made_once_and_changes_nothing(tmp_path):
+    """Before and after somebody looked at `details`: the same numbers, words, copy and file."""
+    fresh = wwopt.analyze({"fc.weight": np.random.default_rng(0).normal(size=(80, 60)), "b.weight": np.ones((3, 3))})
+    numbers, words = dict(fresh.numbers), dict(fresh.words)
+    fresh.save(tmp_path / "fresh")
+    seen = pickle.loads(pickle.dumps(fresh))
+    assert seen.details is seen.details
+    assert seen.skipped["name"].tolist() == ["b"]
+    seen.save(tmp_path / "seen")
+    assert (tmp_path / "seen").read_bytes() == (tmp_path / "fresh").read_bytes()
+    again = wwopt.Analysis.load(tmp_path / "seen")
+    pd.testing.assert_frame_equal(again.details, seen.details)
+    for analysis in (seen, again):
+        assert {name: column.tolist() for name, column in analysis.words.items()} == {
+            name: column.tolist() for name, column in words.items()
+        }
+        for name, column in numbers.items():
+            np.testing.assert_array_equal(analysis.numbers[name], column)

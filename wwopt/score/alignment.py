@@ -62,18 +62,18 @@ class AlignmentScore(Explained):
         """
         if analysis.pairs is None:
             raise ValueError("`AlignmentScore` needs the pairs of layers: call `wwopt.analyze(..., alignment=True)`.")
-        pairs, details = analysis.pairs, analysis.details
+        pairs = analysis.pairs
         aligned = {
             f"{writers} -> {readers}": {"alignment": 1 - float(value)}
             for writers, readers, value in zip(pairs["writers"], pairs["readers"], pairs["alignment"], strict=True)
         }
         ranks = {
             str(name): {"rank": self._rank(float(ratio))}
-            for name, ratio in zip(details["name"], details["relative_rank"], strict=True)
+            for name, ratio in zip(analysis.words["name"], analysis.numbers["relative_rank"], strict=True)
         }
         usable = len(pairs) and pairs["alignment"].notna().all()
         terms = self.bounds()
-        if usable and (details["status"] == "success").all():
+        if usable and (analysis.words["status"] == "success").all():
             terms = {
                 "alignment": 1 - float(pairs["alignment"].mean()),
                 "rank": max(0.0, sum(layer["rank"] for layer in ranks.values()) / max(1, len(ranks))),

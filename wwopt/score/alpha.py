@@ -143,7 +143,7 @@ class AlphaScore(Explained):
         }
 
     def _layers(self, analysis: Analysis) -> dict[str, dict[str, float]]:
-        status = analysis.details["status"].to_numpy(object)
+        status = analysis.words["status"]
         healthy = (status == "success") & (status != "non-finite").all()
         terms, bounds = self._terms(analysis.numbers), self.bounds()
         rows = np.stack(
@@ -151,7 +151,7 @@ class AlphaScore(Explained):
         )
         return {
             str(name): dict(zip(self.TERMS, row, strict=True))
-            for name, row in zip(analysis.details["name"], rows.tolist(), strict=True)
+            for name, row in zip(analysis.words["name"], rows.tolist(), strict=True)
         }
 
     def _terms(self, numbers: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:

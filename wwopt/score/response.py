@@ -91,7 +91,7 @@ class ResponseScore(Explained):
             )
         fit = self._fit.explain(analysis)
         told = analysis.response.information * self._trust(analysis)
-        usable = not math.isnan(told) and (analysis.details["status"] == "success").all()
+        usable = not math.isnan(told) and (analysis.words["status"] == "success").all()
         terms = self.bounds()
         if usable:
             certainty = self.certainty * analysis.response.certainty
