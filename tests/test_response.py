@@ -186,7 +186,7 @@ def test_a_twin_answers_as_the_module_does(make):
         ({"a.weight": torch.randn(80, 60)}, "a dict cannot be run: give the module"),
         (nn.Linear(8, 5, device="meta"), "weight are not all in this process"),
         (nn.Bilinear(8, 8, 5), "its first layer tells none"),
-        (nn.Linear(8, 1), "its answer has fewer than two numbers"),
+        (nn.Sequential(nn.Linear(8, 5), nn.Flatten(0)), "its answer is no tensor of floats with a row for each input"),
         (nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(7, 5)), "no input was found that it takes"),
     ],
 )
@@ -295,3 +295,21 @@ def test_likely_sizes_come_first():
     guesses = [inputs.shape for inputs in find_inputs(convolutions(8))]
     assert guesses[:3] == [(3, 8, 8), (3, 16, 16), (3, 32, 32)]
     assert all(shape[0] == 3 for shape in guesses)
+
+
+def test_a_single_logit_is_two_classes_and_a_map_is_one_answer():
+    """As `BCEWithLogitsLoss` takes them, with and without an axis of their own; an image is not its pixels' classes."""
+    torch.manual_seed(0)
+    logit = nn.Sequential(nn.Linear(20, 40), nn.ReLU(), nn.Linear(40, 1))
+    two = nn.Sequential(nn.Linear(20, 40), nn.ReLU(), nn.Linear(40, 2))
+    with torch.no_grad():
+        two[0].weight.copy_(logit[0].weight), two[0].bias.copy_(logit[0].bias)
+        two[2].weight.copy_(torch.cat([logit[2].weight, 0 * logit[2].weight]))
+        two[2].bias.copy_(torch.cat([logit[2].bias, 0 * logit[2].bias]))
+    expected = respond(two)
+    for model in (logit, nn.Sequential(logit, nn.Flatten(0))):
+        answer = respond(model)
+        assert answer.outputs == 2
+        assert answer.information == pytest.approx(expected.information)
+        assert answer.certainty == pytest.approx(expected.certainty)
+    assert respond(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 1, 1))).outputs == 64

@@ -22,6 +22,8 @@ PAIR_COLUMNS = ("writers", "readers", "width", "k", "alignment")
 SWEEPS = 3
 FEWEST_DIRECTIONS = 8
 TINY = 1e-12
+BY_INPUTS = ("embedding", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
+KNOWN = (*BY_INPUTS, "dense", "conv1d", "conv2d", "conv3d", "lstm", "gru", "rnn")
 
 
 def find_spaces(source: object, matrices: Sequence[WeightMatrix]) -> list[Space]:
@@ -30,8 +32,7 @@ def find_spaces(source: object, matrices: Sequence[WeightMatrix]) -> list[Space]
 
     spaces = spaces_by_graph(source) if isinstance(source, torch.nn.Module) else None
     if spaces is None:
-        known = [matrix for matrix in matrices if _sides(matrix) is not None]
-        spaces = spaces_by_order([(m.name, m.layer_type, *(_sides(m) or (0, 0))) for m in known])
+        spaces = spaces_by_order([(m.name, m.layer_type, *(_sides(m) or (0, 0))) for m in matrices])
     return spaces
 
 
@@ -66,7 +67,8 @@ def _measure(
         return None
     width = max(set(widths), key=widths.count)
     written = [(w, _written(w)) for w, size in zip(writers, widths, strict=True) if size == width]
-    read = [(r, _read(r, width)) for r in readers if (_sides(r) or (0, 1))[1] % width == 0]
+    maps = all(matrix.layer_type.startswith("conv") for matrix, _ in written)
+    read = [(r, _read(r, width, maps=maps)) for r in readers if _fits(r, width)]
     k = min(max(outputs - 1, FEWEST_DIRECTIONS), width // 4)
     if not read or k < 1:
         return None
@@ -127,10 +129,15 @@ def _leading(F: Floats, k: int) -> Floats:
 
 def _sides(matrix: WeightMatrix) -> tuple[int, int] | None:
     """Outputs and inputs of a layer; None where they cannot be told."""
-    if matrix.rank is not None or matrix.layer_type not in ("dense", "embedding", "conv1d", "conv2d", "conv3d"):
+    if matrix.rank is not None or matrix.layer_type not in KNOWN:
         return None
-    turned = matrix.transposed != (matrix.layer_type == "embedding")  # a table has a row for each input
+    turned = matrix.transposed != _is_by_inputs(matrix)
     return (matrix.M, matrix.N) if turned else (matrix.N, matrix.M)
+
+
+def _is_by_inputs(matrix: WeightMatrix) -> bool:
+    """Whether a layer is stored with a row for each input, as tables and the kernels of Flax and Keras are."""
+    return matrix.layer_type in BY_INPUTS or matrix.name.endswith(".kernel")
 
 
 def _written(matrix: WeightMatrix) -> Floats:
@@ -138,13 +145,22 @@ def _written(matrix: WeightMatrix) -> Floats:
     return _oriented(matrix, outputs_first=True)
 
 
-def _read(matrix: WeightMatrix, width: int) -> Floats:
-    """Weights as (width, everything else); flattened maps are grouped by channel."""
-    return _oriented(matrix, outputs_first=False).reshape(width, -1)
+def _fits(reader: WeightMatrix, width: int) -> bool:
+    """Whether a layer reads a space of this width; a dense one may read it at several places, flattened."""
+    inputs = (_sides(reader) or (0, 0))[1]
+    return inputs == width or (reader.layer_type == "dense" and inputs > 0 and inputs % width == 0)
+
+
+def _read(matrix: WeightMatrix, width: int, *, maps: bool) -> Floats:
+    """Weights as (width, everything else); of flattened maps the places of a channel stand together."""
+    rows = _oriented(matrix, outputs_first=False)
+    if maps:
+        return rows.reshape(width, -1)
+    return rows.reshape(-1, width, rows.shape[1]).swapaxes(0, 1).reshape(width, -1)
 
 
 def _oriented(matrix: WeightMatrix, *, outputs_first: bool) -> Floats:
     stack = np.asarray(matrix.read(), dtype=np.float64)
-    outputs_are_rows = matrix.transposed == (matrix.layer_type == "embedding")
+    outputs_are_rows = matrix.transposed == _is_by_inputs(matrix)
     first = stack if outputs_are_rows == outputs_first else stack.swapaxes(1, 2)
     return first.transpose(1, 2, 0).reshape(first.shape[1], -1)

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import itertools
 import operator
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import fx, nn
 
+from wwopt.flow import Flow, Writers
 from wwopt.twin import twin
 
 __all__ = ["Space", "spaces_by_graph", "spaces_by_order"]
 
-WEIGHTED = (nn.Linear, nn.Embedding, nn.Conv1d, nn.Conv2d, nn.Conv3d)
 LAST_OPERAND = {torch.matmul, torch.bmm, operator.matmul, "matmul", "bmm", "__matmul__"}
 ATTENTION = {nn.functional.scaled_dot_product_attention}
+JOINING = {torch.cat, torch.concat, torch.concatenate, torch.hstack, torch.column_stack, torch.dstack}
+WITH_WEIGHTS = {
+    *(nn.functional.linear, nn.functional.embedding, nn.functional.bilinear),
+    *(nn.functional.conv1d, nn.functional.conv2d, nn.functional.conv3d),
+    *(nn.functional.conv_transpose1d, nn.functional.conv_transpose2d, nn.functional.conv_transpose3d),
+}
+RECURRENT = re.compile(r"weight_(ih|hh)(?P<layer>_l\d+(_reverse)?)?(\.[a-z])?$")
 NOT_READ_ON = ("query", "key", "q_proj", "k_proj", ".q", ".k", "wq", "wk")
 
 
@@ -39,16 +47,16 @@ def spaces_by_graph(model: nn.Module) -> list[Space] | None:
     except Exception:  # noqa: BLE001  (a forward pass may do anything)
         return None
     modules = dict(model.named_modules())
-    carried: dict[fx.Node, frozenset[str]] = {}
-    edges: list[tuple[str, str]] = []
+    carried: dict[fx.Node, Writers] = {}
+    flow = Flow()
     for node in graph.nodes:
-        sources = _sources(node, carried)
-        layer = modules.get(str(node.target)) if node.op == "call_module" else None
-        if isinstance(layer, WEIGHTED):
-            edges += [(writer, str(node.target)) for writer in sorted(sources)]
-            sources = frozenset([str(node.target)])
-        carried[node] = sources
-    return _spaces(edges)
+        if node.op == "call_module":
+            args = [_carried(value, carried) for value in node.args]
+            kwargs = {name: _carried(value, carried) for name, value in node.kwargs.items()}
+            carried[node] = flow.through(modules[str(node.target)], str(node.target), args, kwargs)
+        else:
+            carried[node] = _sources(node, carried)
+    return _spaces(flow.edges)
 
 
 def spaces_by_order(layers: Sequence[tuple[str, str, int, int]]) -> list[Space]:
@@ -57,27 +65,86 @@ def spaces_by_order(layers: Sequence[tuple[str, str, int, int]]) -> list[Space]:
     Parameters
     ----------
     layers : sequence of (name, layer_type, outputs, inputs)
-        In the order of the state dict.
+        In the order of the state dict; of a layer of unknown kind both numbers are 0, and nothing is matched with it.
     """
-    chain = [layer for layer in layers if not layer[0].lower().endswith(NOT_READ_ON)]
-    edges = [
-        (first[0], second[0])
-        for first, second in itertools.pairwise(chain)
-        if second[1] != "embedding" and second[3] % first[2] == 0 and (second[3] == first[2] or first[1] != "dense")
+    stages = [_stage(group) for group in _groups(layers)]
+    edges = [(writer, state) for stage in stages for state in stage.state for writer in stage.writers]
+    edges += [
+        (writer, reader)
+        for first, second in itertools.pairwise(stages)
+        if second.layer_type != "embedding" and first.outputs and second.inputs and second.inputs % first.outputs == 0
+        if second.inputs == first.outputs or (first.layer_type != "dense" and second.layer_type == "dense")
+        for reader in second.readers
+        for writer in first.writers
     ]
     return _spaces(edges)
 
 
-def _sources(node: fx.Node, carried: Mapping[fx.Node, frozenset[str]]) -> frozenset[str]:
+@dataclass(frozen=True)
+class _Stage:
+    """A layer, or the gates of a recurrent one; ``state`` are those of its weights that read what it wrote before."""
+
+    layer_type: str
+    readers: tuple[str, ...]
+    state: tuple[str, ...]
+    outputs: int
+    inputs: int
+
+    @property
+    def writers(self) -> tuple[str, ...]:
+        return self.readers + self.state
+
+
+def _groups(layers: Sequence[tuple[str, str, int, int]]) -> list[list[tuple[str, str, int, int]]]:
+    """Put the gates of a recurrent layer together; queries and keys are left out."""
+    chain = [layer for layer in layers if not layer[0].lower().endswith(NOT_READ_ON)]
+    return [list(group) for _, group in itertools.groupby(chain, lambda layer: _gates_of(layer[0]) or layer[0])]
+
+
+def _gates_of(name: str) -> str:
+    """Name of the recurrent layer that a gate belongs to; empty for other layers."""
+    found = RECURRENT.search(name)
+    return f"{name[: found.start()]}{found['layer'] or ''}" if found else ""
+
+
+def _stage(group: Sequence[tuple[str, str, int, int]]) -> _Stage:
+    name, layer_type, outputs, inputs = group[0]
+    if not _gates_of(name):
+        return _Stage(layer_type, (name,), (), outputs, inputs)
+    state = tuple(layer[0] for layer in group if "weight_hh" in layer[0])
+    readers = tuple(layer[0] for layer in group if layer[0] not in state)
+    if not state or not readers or "_reverse" in name:
+        return _Stage(layer_type, readers + state, (), 0, 0)
+    return _Stage(layer_type, readers, state, outputs, inputs)
+
+
+def _sources(node: fx.Node, carried: Mapping[fx.Node, Writers]) -> Writers:
     """Layers whose outputs a value carries: of attention those of the values, not those that only weight them."""
     if node.target is getattr or node.target == "size":
         return frozenset()
-    operands: Iterable[object] = node.all_input_nodes
+    if node.target in WITH_WEIGHTS:  # what the weights read cannot be told from their names
+        return frozenset()
+    if node.target in JOINING:
+        parts = {part for part in _parts(node, carried) if part}
+        return parts.pop() if len(parts) == 1 else frozenset()  # side by side they are no one space
     if node.target in LAST_OPERAND:
-        operands = node.args[-1:]
-    elif node.target in ATTENTION:
-        operands = (*node.args[2:3], node.kwargs.get("value"))
-    return frozenset[str]().union(*(carried[operand] for operand in operands if isinstance(operand, fx.Node)))
+        return _carried(node.args[-1:], carried)
+    if node.target in ATTENTION:
+        return _carried((*node.args[2:3], node.kwargs.get("value")), carried)
+    return _carried(node.all_input_nodes, carried)
+
+
+def _parts(node: fx.Node, carried: Mapping[fx.Node, Writers]) -> list[Writers]:
+    """What each of the values carries that are put side by side."""
+    joined = node.args[0] if node.args else node.kwargs.get("tensors", ())
+    return [_carried(part, carried) for part in joined] if isinstance(joined, (list, tuple)) else []
+
+
+def _carried(value: object, carried: Mapping[fx.Node, Writers]) -> Writers:
+    """Layers whose outputs an argument carries: a value, or several."""
+    if isinstance(value, (list, tuple)):
+        return frozenset[str]().union(*(_carried(part, carried) for part in value))
+    return carried[value] if isinstance(value, fx.Node) else frozenset()
 
 
 def _spaces(edges: Iterable[tuple[str, str]]) -> list[Space]:

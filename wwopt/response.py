@@ -38,7 +38,7 @@ class Response:
     certainty : float
         The same of the answers at their own scale: large where the network is sure of what it finds in noise.
     outputs : int
-        Number of classes, or of numbers in an answer; 0 where there is no answer.
+        Number of classes, or of numbers in an answer; 2 for a single logit, 0 where there is no answer.
     inputs : str
         What was sent, empty where there is no answer.
     reason : str
@@ -127,7 +127,7 @@ def _respond(model: nn.Module, shape: Sequence[int] | None, seed: int) -> Respon
             fault = fault or _first_line(error)
             continue
         if answers is None:
-            return Response(math.nan, reason="its answer has fewer than two numbers")
+            return Response(math.nan, reason="its answer is no tensor of floats with a row for each input")
         return _measure(runnable, inputs, like, seed)
     fault = fault or "its first layer tells none"
     return Response(math.nan, reason=f"no input was found that it takes (give `response=` its shape): {fault}")
@@ -144,7 +144,7 @@ def _measure(model: nn.Module, inputs: Inputs, like: Tensor, seed: int) -> Respo
 
 
 def _answer(model: nn.Module, batch: Tensor) -> NDArray[np.float64] | None:
-    """Outputs for a batch, shape (answers, classes); None where there are fewer than two classes."""
+    """Outputs for a batch, shape (answers, classes); None where there is no row for each input."""
     import torch  # noqa: PLC0415  (heavy)
 
     kept = []
@@ -158,13 +158,22 @@ def _answer(model: nn.Module, batch: Tensor) -> NDArray[np.float64] | None:
 
 
 def _rows(output: Any, inputs: int) -> Tensor | None:
-    """Answers as rows; None where they are no floats, are not one for each input, or have fewer than two numbers."""
+    """Answers as rows; None where they are no floats or are not one for each input.
+
+    A map or a sequence of single numbers is one answer; a single number is the logit of two classes.
+    """
+    import torch  # noqa: PLC0415  (heavy)
+
     tensor = _tensor(output)
-    if tensor is None or tensor.ndim < 2 or len(tensor) != inputs:
+    if tensor is None or tensor.ndim < 1 or len(tensor) != inputs:
         return None
     if tensor.ndim > 3:
         tensor = tensor.movedim(1, -1)
-    return tensor.reshape(-1, tensor.shape[-1]) if tensor.shape[-1] > 1 else None
+    if tensor.ndim == 1 or tensor.shape[-1] == 1:
+        tensor = tensor.reshape(inputs, -1)
+    if tensor.shape[-1] == 1:
+        tensor = torch.nn.functional.pad(tensor, (0, 1))
+    return tensor.reshape(-1, tensor.shape[-1])
 
 
 def _tensor(output: Any) -> Tensor | None:

@@ -21,7 +21,10 @@ __all__ = [
     "VOCABULARY",
     "Data",
     "Split",
+    "digit_halves",
     "digit_holes",
+    "digit_images",
+    "digit_kinds",
     "digits",
     "photo_holes",
     "photo_regions",
@@ -65,6 +68,27 @@ def digits(sizes: Sizes = (900, 200, 697), *, wrong: float = 0.0) -> Data:
 
     images, labels = load_digits(return_X_y=True)
     return _classes((images.reshape(-1, 1, 8, 8) - 4.884) / 6.017, labels, sizes, wrong)
+
+
+@cache
+def digit_kinds(sizes: Sizes) -> Data:
+    """Handwritten digits in two classes: even and up to 4 or odd and from 5 on, and the others."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    return _classes((images.reshape(-1, 1, 8, 8) - 4.884) / 6.017, (labels % 2) ^ (labels > 4), sizes, wrong=0.0)
+
+
+@cache
+def digit_images(sizes: Sizes) -> Data:
+    """Handwritten digits, which are to come out as they went in."""
+    from sklearn.datasets import load_digits
+
+    images = (load_digits().images[:, None] - 4.884) / 6.017
+    train, val, test = (
+        Split(_floats(images[rows]), _floats(images[rows].reshape(-1, 64))) for rows in _split(len(images), sizes)
+    )
+    return Data("values", train, val, test, outputs=64, chance=0.0)
 
 
 @cache

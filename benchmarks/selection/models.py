@@ -6,7 +6,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["CharacterCnn", "LanguageModel", "ResNet", "VisionTransformer", "cnn", "mlp"]
+from benchmarks.selection.data import VOCABULARY
+
+__all__ = [
+    "CharacterCnn",
+    "CharacterEncoder",
+    "CharacterRnn",
+    "LanguageModel",
+    "PatchEncoder",
+    "ResNet",
+    "VisionTransformer",
+    "autoencoder",
+    "cnn",
+    "grouped_cnn",
+    "mlp",
+    "separable_cnn",
+]
 
 
 def mlp(inputs: int, width: int, depth: int, outputs: int, dropout: float) -> nn.Sequential:
@@ -29,6 +44,34 @@ def cnn(shape: tuple[int, int], widths: tuple[int, int, int], outputs: int, drop
     flat = channels * (side // 4) ** 2
     return nn.Sequential(
         *layers, nn.Flatten(), nn.Linear(flat, 96), nn.ReLU(), nn.Dropout(dropout), nn.Linear(96, outputs)
+    )
+
+
+def grouped_cnn(outputs: int, dropout: float) -> nn.Sequential:
+    """Three convolutions with group norms, the mean of the maps as the features."""
+    return nn.Sequential(
+        *(nn.Conv2d(1, 32, 3, padding=1), nn.GroupNorm(4, 32), nn.ReLU()),
+        *(nn.Conv2d(32, 64, 3, padding=1, stride=2), nn.GroupNorm(4, 64), nn.ReLU()),
+        *(nn.Conv2d(64, 64, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        *(nn.Dropout(dropout), nn.Linear(64, outputs)),
+    )
+
+
+def separable_cnn(channels: int, width: int, depth: int, outputs: int, dropout: float) -> nn.Sequential:
+    """``depth`` depthwise convolutions, each followed by one across channels, all with batch norm."""
+    layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.BatchNorm2d(width), nn.ReLU()]
+    for _ in range(depth):
+        layers += [nn.Conv2d(width, width, 3, padding=1, groups=width, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        layers += [nn.Conv2d(width, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(dropout), nn.Linear(width, outputs))
+
+
+def autoencoder() -> nn.Sequential:
+    """Images of 8 x 8 pixels to 64 numbers and back, by convolutions; the answer is a row of pixels."""
+    return nn.Sequential(
+        *(nn.Conv2d(1, 32, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(32, 64, 3, stride=2, padding=1), nn.ReLU()),
+        *(nn.Conv2d(64, 64, 2), nn.ReLU(), nn.ConvTranspose2d(64, 64, 2), nn.ReLU()),
+        *(nn.ConvTranspose2d(64, 32, 2, stride=2), nn.ReLU(), nn.ConvTranspose2d(32, 1, 2, stride=2), nn.Flatten()),
     )
 
 
@@ -141,3 +184,49 @@ class CharacterCnn(nn.Module):
         maps = functional.relu(self.conv1(self.tokens(x).transpose(1, 2)))
         flat = functional.relu(self.conv2(maps)).flatten(1)
         return self.head(self.dropout(functional.relu(self.hidden(flat))))
+
+
+class CharacterRnn(nn.Module):
+    """Embedded characters, recurrent layers, the mean over the text as the features."""
+
+    def __init__(self, kind: type[nn.RNNBase], size: int, depth: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(VOCABULARY, 64)
+        self.recurrent = kind(64, size, depth, batch_first=True)  # type: ignore[arg-type]
+        self.dropout, self.head = nn.Dropout(dropout), nn.Linear(size, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Answer a batch."""
+        states, _ = self.recurrent(self.tokens(x))
+        return self.head(self.dropout(states.mean(dim=1)))
+
+
+class CharacterEncoder(nn.Module):
+    """PyTorch's own transformer encoder on characters, the mean over the text as the features."""
+
+    def __init__(self, size: int, depth: int, length: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.tokens, self.places = nn.Embedding(VOCABULARY, size), nn.Parameter(0.02 * torch.randn(length, size))
+        self.encoder, self.head = _encoder(size, depth, dropout), nn.Linear(size, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Answer a batch."""
+        return self.head(self.encoder(self.tokens(x) + self.places).mean(dim=1))
+
+
+class PatchEncoder(nn.Module):
+    """PyTorch's own transformer encoder on patches of 4 x 4 pixels of an image of 12 x 12."""
+
+    def __init__(self, size: int, depth: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.patches, self.places = nn.Conv2d(3, size, 4, stride=4), nn.Parameter(0.02 * torch.randn(9, size))
+        self.encoder, self.head = _encoder(size, depth, dropout), nn.Linear(size, outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Answer a batch."""
+        return self.head(self.encoder(self.patches(x).flatten(2).transpose(1, 2) + self.places).mean(dim=1))
+
+
+def _encoder(size: int, depth: int, dropout: float) -> nn.TransformerEncoder:
+    block = nn.TransformerEncoderLayer(size, 4, 2 * size, dropout, batch_first=True)
+    return nn.TransformerEncoder(block, depth, enable_nested_tensor=False)

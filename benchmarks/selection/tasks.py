@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+from torch import nn
 
 from benchmarks.selection.data import (
     VOCABULARY,
     Data,
     digit_halves,
     digit_holes,
+    digit_images,
+    digit_kinds,
     digits,
     photo_holes,
     photo_regions,
@@ -21,10 +24,20 @@ from benchmarks.selection.data import (
     tokens,
     windows,
 )
-from benchmarks.selection.models import CharacterCnn, LanguageModel, ResNet, VisionTransformer, cnn, mlp
-
-if TYPE_CHECKING:
-    from torch import nn
+from benchmarks.selection.models import (
+    CharacterCnn,
+    CharacterEncoder,
+    CharacterRnn,
+    LanguageModel,
+    PatchEncoder,
+    ResNet,
+    VisionTransformer,
+    autoencoder,
+    cnn,
+    grouped_cnn,
+    mlp,
+    separable_cnn,
+)
 
 __all__ = ["TASKS", "Settings", "Task", "draw"]
 
@@ -235,6 +248,49 @@ TASKS: dict[str, Task] = {
             depths=(1, 4),
         ),
         Task(
+            name="digits-kinds-groups",
+            says="digits in two classes, convolutions with group norm, clean labels",
+            tuning=True,
+            data=lambda: digit_kinds((600, 200, 997)),
+            build=lambda data, s: grouped_cnn(data.outputs, s.dropout),
+            epochs=(5, 30),
+        ),
+        Task(
+            name="digits-separable",
+            says="digits, depthwise and 1 x 1 convolutions with batch norm, 1 to 3 of each, clean labels",
+            tuning=True,
+            data=lambda: digits((400, 200, 1197)),
+            build=lambda data, s: separable_cnn(1, s.width, s.depth, data.outputs, s.dropout),
+            epochs=(5, 30),
+            depths=(1, 3),
+        ),
+        Task(
+            name="digits-autoencoder",
+            says="digits as they went in, convolutions and transposed convolutions, regression",
+            tuning=True,
+            data=lambda: digit_images((600, 200, 997)),
+            build=lambda _data, _settings: autoencoder(),
+            epochs=(5, 30),
+        ),
+        Task(
+            name="snippets-lstm",
+            says="the kind of token that a character of 10 modules belongs to, LSTM of 1 or 2 layers, clean labels",
+            tuning=True,
+            data=lambda: tokens(SNIPPETS, (1200, 400, 2000), length=33, wrong=0.0),
+            build=lambda data, s: CharacterRnn(nn.LSTM, s.width, s.depth, data.outputs, s.dropout),
+            epochs=(3, 12),
+            depths=(1, 2),
+        ),
+        Task(
+            name="snippets-encoder",
+            says="the kind of token that a character of 10 modules belongs to, PyTorch's transformer of 1 to 3 blocks",
+            tuning=True,
+            data=lambda: tokens(SNIPPETS, (1200, 400, 2000), length=33, wrong=0.0),
+            build=lambda data, s: CharacterEncoder(s.width, s.depth, 33, data.outputs, s.dropout),
+            epochs=(3, 12),
+            depths=(1, 3),
+        ),
+        Task(
             name="photos-cnn",
             says="which of 8 regions of two photographs a tile comes from, convolutions without norms, clean labels",
             tuning=False,
@@ -278,6 +334,33 @@ TASKS: dict[str, Task] = {
             data=lambda: tokens(PACKAGES, (1800, 400, 2000), length=33, wrong=0.2),
             build=lambda data, s: CharacterCnn(VOCABULARY, data.train.x.shape[1], data.outputs, s.dropout),
             epochs=(8, 32),
+        ),
+        Task(
+            name="photos-separable-wrong20",
+            says="which of 8 regions of two photographs a tile comes from, depthwise convolutions, 20% wrong labels",
+            tuning=False,
+            data=lambda: photo_regions(2, 2, (800, 300, 2000), wrong=0.2),
+            build=lambda data, s: separable_cnn(3, s.width, s.depth, data.outputs, s.dropout),
+            epochs=(5, 30),
+            depths=(1, 3),
+        ),
+        Task(
+            name="photos-encoder",
+            says="which of 8 regions of two photographs a tile comes from, PyTorch's transformer of 1 to 3 blocks",
+            tuning=False,
+            data=lambda: photo_regions(2, 2, (1600, 400, 1600)),
+            build=lambda data, s: PatchEncoder(s.width, s.depth, data.outputs, s.dropout),
+            epochs=(4, 16),
+            depths=(1, 3),
+        ),
+        Task(
+            name="tokens-gru",
+            says="the kind of token that a character of Python's library belongs to, GRU of 1 or 2 layers",
+            tuning=False,
+            data=lambda: tokens(PACKAGES, (1200, 400, 2000), length=33, wrong=0.0),
+            build=lambda data, s: CharacterRnn(nn.GRU, s.width, s.depth, data.outputs, s.dropout),
+            epochs=(3, 12),
+            depths=(1, 2),
         ),
     )
 }

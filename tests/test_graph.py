@@ -1,0 +1,248 @@
+"""Which layers write into a space and which read it: PyTorch's own blocks, and what nothing can be said of."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import wwopt
+from wwopt.graph import Space, spaces_by_graph, spaces_by_order
+
+
+def pairs_of(source):
+    """Writers and readers of each space that an analysis measured."""
+    return wwopt.analyze(source, alignment=True).pairs[["writers", "readers"]].to_numpy().tolist()
+
+
+class Recurrent(nn.Module):
+    """Tokens, a recurrent module and a head."""
+
+    def __init__(self, kind=nn.LSTM, **options):
+        super().__init__()
+        self.embedding = nn.Embedding(96, 60)
+        self.rnn = kind(60, 64, batch_first=True, **options)
+        self.head = nn.Linear(64 * (2 if options.get("bidirectional") else 1), 10)
+
+    def forward(self, x):
+        return self.head(self.rnn(self.embedding(x))[0][:, -1])
+
+
+def gates(name, kind):
+    return [
+        name + gate for gate in {nn.LSTM: (".i", ".f", ".g", ".o"), nn.GRU: (".r", ".z", ".n"), nn.RNN: ("",)}[kind]
+    ]
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_the_state_of_a_recurrent_layer_is_read_by_itself_and_by_the_next(kind):
+    """Gates of the input read the layer before; all gates write the state, which its own gates read too."""
+    first, state, second, second_state = (
+        gates(f"rnn.weight_{part}", kind) for part in ("ih_l0", "hh_l0", "ih_l1", "hh_l1")
+    )
+    spaces = {frozenset(space.writers): set(space.readers) for space in spaces_by_graph(Recurrent(kind, num_layers=2))}
+    assert spaces == {
+        frozenset(["embedding"]): set(first),
+        frozenset(first + state): {*state, *second},
+        frozenset(second + second_state): {*second_state, "head"},
+    }
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_a_recurrent_state_dict_is_matched_like_its_module(kind):
+    """Names and shapes tell what the graph tells."""
+    model = Recurrent(kind, num_layers=2)
+    by_graph, by_order = ({tuple(map(frozenset, map(split, row))) for row in pairs_of(source)}
+                          for source in (model, model.state_dict()))  # fmt: skip
+    assert by_graph == by_order
+
+
+def split(names):
+    return names.split(" + ")
+
+
+@pytest.mark.parametrize("options", [{"bidirectional": True}, {"proj_size": 32}])
+def test_two_directions_and_projections_are_not_matched(options):
+    """What is joined from two directions is no one space; nothing is guessed."""
+    model = Recurrent(**options)
+    model.head = nn.Linear(32 if "proj_size" in options else 128, 10)
+    assert [space.readers for space in spaces_by_graph(model)] == [tuple(gates("rnn.weight_ih_l0", nn.LSTM))]
+    writers = [writers for writers, readers in pairs_of(model.state_dict()) if "head" in readers]
+    assert writers == (["rnn.weight_hr_l0"] if "proj_size" in options else [])
+
+
+class Encoder(nn.Module):
+    """PyTorch's encoder between a table and a head."""
+
+    def __init__(self):
+        super().__init__()
+        self.emb = nn.Embedding(96, 64)
+        self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(64, 4, 128, batch_first=True), 2)
+        self.head = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.head(self.encoder(self.emb(x)).mean(1))
+
+
+def test_the_blocks_of_pytorchs_encoder_are_followed():
+    """Its layers are leaves of the graph, and yet every matrix in them is matched."""
+    spaces = {frozenset(space.writers): set(space.readers) for space in spaces_by_graph(Encoder())}
+    blocks = [f"encoder.layers.{i}" for i in range(2)]
+    stream = {"emb", *(f"{block}.{part}" for block in blocks for part in ("self_attn.out_proj", "linear2"))}
+    read = {f"{block}.{part}" for block in blocks for part in (*(f"self_attn.in_proj.{q}" for q in "qkv"), "linear1")}
+    assert spaces == {
+        frozenset(stream): read | {"head"},
+        **{frozenset([f"{b}.self_attn.in_proj.v"]): {f"{b}.self_attn.out_proj"} for b in blocks},
+        **{frozenset([f"{b}.linear1"]): {f"{b}.linear2"} for b in blocks},
+    }
+    names = {name for row in pairs_of(Encoder()) for names in row for name in split(names)}
+    assert names >= set(wwopt.analyze(Encoder()).details["name"])
+
+
+def test_the_blocks_of_pytorchs_decoder_read_the_memory():
+    """Keys and values of the second attention read what the encoder wrote."""
+
+    class Translator(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.emb, self.head = nn.Embedding(96, 64), nn.Linear(64, 10)
+            self.body = nn.Transformer(64, 4, 1, 1, 128, batch_first=True)
+
+        def forward(self, x):
+            return self.head(self.body(self.emb(x), self.emb(x)))
+
+    edges = {(writer, reader) for space in spaces_by_graph(Translator()) for writer in space.writers
+             for reader in space.readers}  # fmt: skip
+    memory = "body.encoder.layers.0.linear2"
+    assert (memory, "body.decoder.layers.0.multihead_attn.in_proj.v") in edges
+    assert ("body.decoder.layers.0.multihead_attn.in_proj.v", "body.decoder.layers.0.multihead_attn.out_proj") in edges
+    assert ("body.decoder.layers.0.linear2", "head") in edges
+
+
+@pytest.mark.parametrize("options", [{}, {"kdim": 48, "vdim": 48}])
+def test_attention_in_a_module_of_its_own_passes_on_its_values(options):
+    """Fused or not."""
+
+    class Attending(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.other, self.last = (
+                nn.Linear(30, 64),
+                nn.Linear(30, options.get("kdim", 64)),
+                nn.Linear(64, 9),
+            )
+            self.attention = nn.MultiheadAttention(64, 4, batch_first=True, **options)
+
+        def forward(self, x):
+            other = self.other(x)
+            return self.last(self.attention(self.first(x), key=other, value=other, need_weights=False)[0])
+
+    values = "attention.v_proj_weight" if options else "attention.in_proj.v"
+    spaces = {space.writers: space.readers for space in spaces_by_graph(Attending())}
+    assert spaces[values,] == ("attention.out_proj",)
+    assert spaces["attention.out_proj",] == ("last",)
+    assert values in spaces["other",]
+    assert spaces["first",] == ("attention.q_proj_weight" if options else "attention.in_proj.q",)
+
+
+def test_depthwise_convolutions_pass_on():
+    """They keep channels apart, as a norm does."""
+    model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 3, groups=64), nn.Conv2d(64, 96, 1))
+    assert spaces_by_graph(model) == [Space(("0",), ("2",))]
+
+
+class Joined(nn.Module):
+    """Two layers side by side, or a token before a sequence."""
+
+    def __init__(self, *, token=False):
+        super().__init__()
+        self.token = nn.Parameter(torch.zeros(1, 1, 64)) if token else None
+        self.first, self.second, self.third = nn.Linear(64, 64), nn.Linear(64, 64), nn.Linear(64 if token else 128, 64)
+
+    def forward(self, x):
+        a = self.first(x)
+        joined = (
+            torch.cat([a, self.second(a)], -1) if self.token is None else torch.cat([self.token, self.second(a)], 1)
+        )
+        return self.third(joined)
+
+
+def test_what_is_put_side_by_side_is_no_one_space():
+    """A class token before a sequence is another matter."""
+    assert spaces_by_graph(Joined()) == [Space(("first",), ("second",))]
+    assert spaces_by_graph(Joined(token=True)) == [Space(("first",), ("second",)), Space(("second",), ("third",))]
+
+
+class Functional(nn.Module):
+    """A layer whose weights go into a function."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = nn.Linear(64, 64), nn.Linear(64, 64)
+        self.between = nn.Parameter(torch.randn(64, 64))
+
+    def forward(self, x):
+        return self.last(nn.functional.linear(self.first(x), self.between))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        Functional(),
+        nn.Sequential(nn.Linear(64, 64), nn.GRUCell(64, 64), nn.Linear(64, 64)),
+    ],
+    ids=["functional", "cell"],
+)
+def test_nothing_is_matched_across_weights_that_are_not_known(model):
+    """Better no pair than layers that are no neighbours."""
+    assert spaces_by_graph(model) == []
+
+
+def test_order_matches_nothing_across_a_layer_of_unknown_kind():
+    layers = [("a", "dense", 64, 64), ("b", "bilinear", 0, 0), ("c", "dense", 64, 64)]
+    assert spaces_by_order(layers) == []
+
+
+def test_order_matches_convolutions_of_equal_channels_only():
+    """A convolution cannot read flattened maps; joined ones are no one space."""
+    layers = [("a", "conv2d", 32, 3), ("b", "conv2d", 32, 96), ("c", "dense", 10, 288)]
+    assert spaces_by_order(layers) == [Space(("b",), ("c",))]
+
+
+def reading(basis, outputs, rng):
+    """Weights, shape (outputs, width), that read the directions of a basis."""
+    return torch.as_tensor(rng.normal(size=(outputs, basis.shape[1])) @ basis.T, dtype=torch.float32)
+
+
+def test_flattened_tables_and_maps_are_read_in_their_own_order():
+    """Flattened tokens have their features together, flattened maps their places."""
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.normal(size=(64, 8)))[0]
+
+    class Tokens(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table, self.dense = nn.Embedding(200, 64), nn.Linear(5 * 64, 9)
+
+        def forward(self, x):
+            return self.dense(self.table(x).flatten(1))
+
+    tokens, maps = Tokens(), nn.Sequential(nn.Conv2d(40, 64, 1), nn.Flatten(), nn.Linear(64 * 5, 9))
+    places = [reading(basis, 9, rng) for _ in range(5)]
+    with torch.no_grad():
+        tokens.table.weight.copy_(reading(basis, 200, rng))
+        tokens.dense.weight.copy_(torch.cat(places, 1))
+        maps[0].weight.copy_(reading(basis, 40, rng).T[:, :, None, None])
+        maps[2].weight.copy_(torch.stack(places, 2).reshape(9, -1))
+    for model in (tokens, maps):
+        assert wwopt.analyze(model, alignment=True).pairs["alignment"].tolist() == [pytest.approx(1, abs=0.05)]
+
+
+def test_transposed_convolutions_write_and_read():
+    """Their weights have a row for each input."""
+    rng = np.random.default_rng(1)
+    basis = np.linalg.qr(rng.normal(size=(64, 8)))[0]
+    model = nn.Sequential(nn.ConvTranspose2d(50, 64, 1), nn.ReLU(), nn.ConvTranspose2d(64, 70, 1))
+    with torch.no_grad():
+        model[0].weight.copy_(reading(basis, 50, rng)[:, :, None, None])
+        model[2].weight.copy_(reading(basis, 70, rng).T[:, :, None, None])
+    assert wwopt.analyze(model, alignment=True).pairs["alignment"].tolist() == [pytest.approx(1, abs=0.05)]
