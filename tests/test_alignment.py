@@ -237,3 +237,14 @@ def test_the_weight_is_checked():
     """The weight of the rank must be a finite number."""
     with pytest.raises(ValueError, match="`rank` must be a finite number, 0 or more, got -1"):
         wwopt.AlignmentScore(rank=-1)
+
+
+def test_default_score_needs_half_of_the_layers_matched():
+    """A state dict of which only a few neighbours are known is judged by its spectra."""
+    torch.manual_seed(0)
+    known = {"a.weight": torch.randn(70, 60), "b.weight": torch.randn(80, 70)}
+    strange = {f"c{i}.weight": torch.randn(61 + 4 * i, 63 + 4 * i) for i in range(3)}
+    assert isinstance(wwopt.default_score(wwopt.analyze(known, alignment=True)), wwopt.AlignmentScore)
+    both = wwopt.analyze({**known, **strange}, alignment=True)
+    assert len(both.pairs) == 1
+    assert isinstance(wwopt.default_score(both), wwopt.AlphaScore)

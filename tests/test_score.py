@@ -41,6 +41,7 @@ SCORE = wwopt.AlphaScore()
         ("alpha", 1.8, 1.3),
         ("alpha", 6.2, 6.8),
         ("stable_rank", 8.0, 2.0),
+        ("relative_rank", 0.3, 0.1),
         ("num_spikes", 3.0, 0.0),
         ("trap_energy", 0.05, 0.5),
     ],
@@ -53,6 +54,13 @@ def test_worse_in_a_fault_is_a_worse_score(fault, mild, severe):
         SCORE(analysis_of(**{fault: severe})),
     )
     assert healthy < some < more < SCORE.maximum
+
+
+def test_a_rank_a_little_below_that_of_noise_is_no_fault():
+    """Every layer that learned something has fewer directions than noise; `narrowing` says how many fewer count."""
+    assert SCORE(analysis_of(relative_rank=0.4)) == SCORE(analysis_of())
+    assert SCORE(analysis_of(relative_rank=0.39)) > SCORE(analysis_of())
+    assert wwopt.AlphaScore(narrowing=1.0)(analysis_of(relative_rank=0.1)) == SCORE(analysis_of())
 
 
 def test_terms_add_up_and_are_json():

@@ -45,7 +45,7 @@ class AlignmentScore(Explained):
 
     rank: float = 0.5
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     requires: ClassVar[Mapping[str, Any]] = {"alignment": True}
     WORST: ClassVar[tuple[float, float]] = (1.5, 3.0)
 

@@ -27,11 +27,14 @@ class AlphaScore(Explained):
     The mean over the layers of a sum of faults, each zero in a healthy layer and bounded, so that no
     fault hides another:
 
-    - ``level``: ``0.1 |alpha - 2|``, at most 0.4. Theory puts the ideal at 2 (SETOL, arXiv 2507.17912).
+    - ``level``: ``0.2 |alpha - 2|``, at most 0.8. Theory puts the ideal at 2 (SETOL, arXiv 2507.17912).
     - ``undertrained``: a half for alpha above 6, growing from 0 at 6 to its whole at 7. Both are weighted by
       ``1 - 1/sqrt(n)``, n the eigenvalues in the tail: the less is fitted, the less alpha is trusted.
-    - ``rank``: ``6 (1 - log10 stable_rank)``, 0 from a stable rank of 10 on. Collapse shows in the rank before it
+    - ``rank``: ``5 (1 - log10 stable_rank)``, 0 from a stable rank of 10 on. Collapse shows in the rank before it
       shows in alpha; the stable rank counts the directions that carry the layer's energy.
+    - ``spread``: ``8 (-log10 relative_rank - 0.4)``, 0 where the effective rank is no more than 0.4 decades below
+      that of noise, at most 8. A network that AdamW drove too fast keeps a good alpha and ten strong directions, and
+      loses most of the others.
     - ``noise``: ``3 / (1 + num_spikes)``. A layer none of whose eigenvalues stands out of a random matrix's has
       learned nothing, whatever its alpha: small random matrices have alphas between 2 and 6.
     - ``traps``: ``4 trap_energy``, the share of the layer's energy in elements that stand out.
@@ -41,7 +44,7 @@ class AlphaScore(Explained):
 
     Parameters
     ----------
-    level, undertrained, rank, noise, traps : float
+    level, undertrained, rank, spread, noise, traps : float
         Weights of the terms, 0 or more.
     target : float
         The exponent that is ideal, greater than 1.
@@ -49,6 +52,8 @@ class AlphaScore(Explained):
         Distance from the target beyond which a layer is not worse.
     directions : float
         Stable rank, greater than 1, from which on a layer has not collapsed.
+    narrowing : float
+        Decades that a layer's effective rank may lie below that of noise, 0 or more.
     aggregate : "mean", "worst" or float
         How each fault of the layers becomes the network's: their mean, the worst layer's, or a quantile in (0, 1).
 
@@ -67,19 +72,21 @@ class AlphaScore(Explained):
     True
     """
 
-    level: float = 0.1
+    level: float = 0.2
     undertrained: float = 0.5
-    rank: float = 6.0
+    rank: float = 5.0
+    spread: float = 8.0
     noise: float = 3.0
     traps: float = 4.0
     target: float = 2.0
     widest: float = 4.0
     directions: float = 10.0
+    narrowing: float = 0.4
     aggregate: float | Literal["mean", "worst"] = "mean"
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     requires: ClassVar[Mapping[str, Any]] = {"randomize": True}
-    TERMS: ClassVar[tuple[str, ...]] = ("level", "undertrained", "rank", "noise", "traps")
+    TERMS: ClassVar[tuple[str, ...]] = ("level", "undertrained", "rank", "spread", "noise", "traps")
 
     @classmethod
     def vision(cls) -> AlphaScore:
@@ -105,7 +112,7 @@ class AlphaScore(Explained):
             "The smallest mean alpha is often that of a network that collapsed; use AlphaScore() to choose.",
             stacklevel=2,
         )
-        return cls(level=1.0, undertrained=0.0, rank=0.0, noise=0.0, traps=0.0, target=1.0, widest=100.0)
+        return cls(level=1.0, undertrained=0.0, rank=0.0, spread=0.0, noise=0.0, traps=0.0, target=1.0, widest=100.0)
 
     def __post_init__(self) -> None:
         check_weights(self, (field.name for field in fields(self) if field.name != "aggregate"))
@@ -138,6 +145,7 @@ class AlphaScore(Explained):
             "level": self.level * self.widest,
             "undertrained": self.undertrained,
             "rank": self.rank,
+            "spread": self.spread,
             "noise": self.noise,
             "traps": self.traps,
         }
@@ -159,10 +167,12 @@ class AlphaScore(Explained):
         with np.errstate(divide="ignore", invalid="ignore"):
             trust = np.nan_to_num(1 - 1 / np.sqrt(numbers["num_pl_spikes"]), nan=1.0, neginf=0.0)
             directions = np.log10(np.maximum(numbers["stable_rank"], 1.0)) / math.log10(self.directions)
+            lost = -np.log10(numbers["relative_rank"]) - self.narrowing
         return {
             "level": self.level * trust * np.minimum(np.abs(alpha - self.target), self.widest),
             "undertrained": self.undertrained * trust * np.clip(alpha - 6, 0, 1),
             "rank": self.rank * np.clip(1 - directions, 0, 1),
+            "spread": self.spread * np.clip(lost, 0, 1),
             "noise": self.noise / (1 + numbers["num_spikes"]),
             "traps": self.traps * np.minimum(numbers["trap_energy"], 1),
         }

@@ -18,14 +18,19 @@ __all__ = ["common_score", "default_score"]
 def default_score(analysis: Analysis) -> ResponseScore | AlignmentScore | AlphaScore:
     """Choose the score that the evidence recommends for a network.
 
-    Where layers match, `ResponseScore` if the network's answers to noise are known and `AlignmentScore` if not; where
-    none match, `AlphaScore`. In this order they do better on the evidence's tasks; see docs/score.md.
+    Where layers match, `ResponseScore` if the network's answers to noise are known and `AlignmentScore` if not, unless
+    it tells of fewer than half of the layers; else `AlphaScore`. In this order they do better on the evidence's tasks;
+    see docs/score.md.
     """
-    matched = analysis.pairs is not None and len(analysis.pairs) > 0
-    if not matched:
+    if analysis.pairs is None or not len(analysis.pairs):
         return AlphaScore()
-    answered = analysis.response is not None and analysis.response.answered
-    return ResponseScore() if answered else AlignmentScore()
+    if analysis.response is not None and analysis.response.answered:
+        return ResponseScore()
+    matched = {
+        name for names in (*analysis.pairs["writers"], *analysis.pairs["readers"]) for name in names.split(" + ")
+    }
+    layers = set(analysis.words["name"])
+    return AlignmentScore() if 2 * len(layers & matched) >= len(layers) else AlphaScore()
 
 
 def common_score(analyses: Iterable[Analysis]) -> ResponseScore | AlignmentScore | AlphaScore:

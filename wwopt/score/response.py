@@ -63,7 +63,7 @@ class ResponseScore(Explained):
     fitting: float = 0.1
     certainty: float = 0.25
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
     requires: ClassVar[Mapping[str, Any]] = {"alignment": True, "response": True}
 
     @classmethod
