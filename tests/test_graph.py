@@ -246,3 +246,53 @@ def test_transposed_convolutions_write_and_read():
         model[0].weight.copy_(reading(basis, 50, rng)[:, :, None, None])
         model[2].weight.copy_(reading(basis, 70, rng).T[:, :, None, None])
     assert wwopt.analyze(model, alignment=True).pairs["alignment"].tolist() == [pytest.approx(1, abs=0.05)]
+
+
+class Fused(nn.Module):
+    """Queries, keys and values in one layer, as timm and nanoGPT have them."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.qkv, self.proj = nn.Linear(30, 64), nn.Linear(64, 192), nn.Linear(64, 64)
+
+    def forward(self, x):
+        q, k, v = self.qkv(self.first(x)).chunk(3, -1)
+        return self.proj(nn.functional.scaled_dot_product_attention(q, k, v))
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, nn.DataParallel], ids=["bare", "wrapped"])
+def test_of_a_fused_layer_all_parts_read_and_the_values_write(wrap):
+    """An analysis names the parts; the module's graph knows only the whole. A wrapper changes nothing."""
+    assert pairs_of(wrap(Fused())) == [["first", "qkv.q + qkv.k + qkv.v"], ["qkv.v", "proj"]]
+
+
+def test_a_state_dict_of_a_transformer_is_matched_as_its_graph_would_be():
+    """Tables are added up, queries and keys read beside the values, tables of relative places belong to none."""
+    layers = [
+        ("words", "embedding", 64, 200),
+        ("places", "embedding", 64, 40),
+        ("q_proj", "dense", 64, 64),
+        ("k_proj", "dense", 64, 64),
+        ("v_proj", "dense", 64, 64),
+        ("relative_bias", "embedding", 4, 32),
+        ("o_proj", "dense", 64, 64),
+        ("conv", "conv1d", 64, 1),
+        ("fc1", "dense", 128, 64),
+    ]
+    assert spaces_by_order(layers) == [
+        Space(("words", "places"), ("q_proj", "k_proj", "v_proj")),
+        Space(("v_proj",), ("o_proj",)),
+        Space(("o_proj",), ("fc1",)),
+    ]
+
+
+@pytest.mark.parametrize("turned", [True, False], ids=["GPT-2", "nanoGPT"])
+def test_the_layers_of_gpt2_are_read_the_other_way_round(turned):
+    """Its dense layers are stored with a row for each input, nanoGPT's of the same names are not."""
+    rng = np.random.default_rng(2)
+    basis = np.linalg.qr(rng.normal(size=(256, 64)))[0]
+    up, down = rng.normal(size=(64, 64)) @ basis.T, rng.normal(size=(64, 64)) @ basis.T
+    state = {"h.0.mlp.c_fc.weight": up if turned else up.T, "h.0.mlp.c_proj.weight": down.T if turned else down}
+    pairs = wwopt.analyze(state, alignment=True).pairs
+    assert pairs["width"].tolist() == [256]
+    assert pairs["alignment"].tolist() == [pytest.approx(1, abs=0.1)]

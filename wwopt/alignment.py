@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy import linalg
 
 from wwopt.graph import Space, spaces_by_graph, spaces_by_order
+from wwopt.oriented import Oriented, orient
 
 if TYPE_CHECKING:
     from wwopt.weights import WeightMatrix
@@ -22,8 +23,7 @@ PAIR_COLUMNS = ("writers", "readers", "width", "k", "alignment")
 SWEEPS = 3
 FEWEST_DIRECTIONS = 8
 TINY = 1e-12
-BY_INPUTS = ("embedding", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
-KNOWN = (*BY_INPUTS, "dense", "conv1d", "conv2d", "conv3d", "lstm", "gru", "rnn")
+PARTS = ("v", "gate", "up")  # of a fused layer, that its output carries on
 
 
 def find_spaces(source: object, matrices: Sequence[WeightMatrix]) -> list[Space]:
@@ -32,7 +32,9 @@ def find_spaces(source: object, matrices: Sequence[WeightMatrix]) -> list[Space]
 
     spaces = spaces_by_graph(source) if isinstance(source, torch.nn.Module) else None
     if spaces is None:
-        spaces = spaces_by_order([(m.name, m.layer_type, *(_sides(m) or (0, 0))) for m in matrices])
+        known = orient(matrices)
+        sides = {name: (layer.outputs, layer.inputs) for name, layer in known.items()}
+        spaces = spaces_by_order([(m.name, m.layer_type, *sides.get(m.name, (0, 0))) for m in matrices])
     return spaces
 
 
@@ -46,38 +48,44 @@ def align(matrices: Sequence[WeightMatrix], spaces: Sequence[Space]) -> list[dic
         and the alignment, 0 for random layers and 1 where the subspaces are the same; NaN where values are not
         finite.
     """
-    by_name = {matrix.name: matrix for matrix in matrices if _sides(matrix) is not None}
-    last = next((_sides(matrix) for matrix in reversed(by_name.values()) if matrix.layer_type == "dense"), None)
-    outputs = last[0] if last else 0
+    known = orient(matrices)
+    last = next((layer for layer in reversed(known.values()) if layer.matrix.layer_type == "dense"), None)
     rows = []
     for space in spaces:
-        writers = [by_name[name] for name in space.writers if name in by_name]
-        readers = [by_name[name] for name in space.readers if name in by_name]
-        row = _measure(writers, readers, outputs)
+        writers = [layer for name in space.writers for layer in _named(name, known, PARTS)]
+        readers = [layer for name in space.readers for layer in _named(name, known, ("q", "k", *PARTS))]
+        row = _measure(writers, readers, last.outputs if last else 0)
         if row is not None:
             rows.append(row)
     return rows
 
 
-def _measure(
-    writers: Sequence[WeightMatrix], readers: Sequence[WeightMatrix], outputs: int
-) -> dict[str, object] | None:
-    widths = [sides[0] for writer in writers if (sides := _sides(writer))]
-    if not widths or not readers:
+def _named(name: str, known: Mapping[str, Oriented], parts: Sequence[str]) -> list[Oriented]:
+    """Give the layer of a name, or the parts of it where it is fused of several."""
+    if name in known:
+        return [known[name]]
+    return [known[key] for part in parts if (key := f"{name}.{part}") in known]
+
+
+def _measure(writers: Sequence[Oriented], readers: Sequence[Oriented], outputs: int) -> dict[str, object] | None:
+    widths = [writer.outputs for writer in writers]
+    if not widths:
         return None
     width = max(set(widths), key=widths.count)
-    written = [(w, _written(w)) for w, size in zip(writers, widths, strict=True) if size == width]
-    maps = all(matrix.layer_type.startswith("conv") for matrix, _ in written)
-    read = [(r, _read(r, width, maps=maps)) for r in readers if _fits(r, width)]
+    writers = [writer for writer in writers if writer.outputs == width]
+    readers = [reader for reader in readers if reader.fits(width)]
     k = min(max(outputs - 1, FEWEST_DIRECTIONS), width // 4)
-    if not read or k < 1:
+    if not readers or k < 1:
         return None
+    maps = all(writer.matrix.layer_type.startswith("conv") for writer in writers)
+    F = np.hstack([writer.written() for writer in writers])
+    G = np.hstack([reader.read(width, maps=maps) for reader in readers])
     return {
-        "writers": " + ".join(matrix.name for matrix, _ in written),
-        "readers": " + ".join(matrix.name for matrix, _ in read),
+        "writers": " + ".join(writer.matrix.name for writer in writers),
+        "readers": " + ".join(reader.matrix.name for reader in readers),
         "width": width,
         "k": k,
-        "alignment": subspace_alignment(np.hstack([F for _, F in written]), np.hstack([G for _, G in read]), k),
+        "alignment": subspace_alignment(F, G, k),
     }
 
 
@@ -125,42 +133,3 @@ def _leading(F: Floats, k: int) -> Floats:
     h = len(F)
     vectors: Floats = linalg.eigh(F @ F.T, subset_by_index=(h - k, h - 1), check_finite=False)[1]
     return vectors
-
-
-def _sides(matrix: WeightMatrix) -> tuple[int, int] | None:
-    """Outputs and inputs of a layer; None where they cannot be told."""
-    if matrix.rank is not None or matrix.layer_type not in KNOWN:
-        return None
-    turned = matrix.transposed != _is_by_inputs(matrix)
-    return (matrix.M, matrix.N) if turned else (matrix.N, matrix.M)
-
-
-def _is_by_inputs(matrix: WeightMatrix) -> bool:
-    """Whether a layer is stored with a row for each input, as tables and the kernels of Flax and Keras are."""
-    return matrix.layer_type in BY_INPUTS or matrix.name.endswith(".kernel")
-
-
-def _written(matrix: WeightMatrix) -> Floats:
-    """Weights as (outputs, everything else)."""
-    return _oriented(matrix, outputs_first=True)
-
-
-def _fits(reader: WeightMatrix, width: int) -> bool:
-    """Whether a layer reads a space of this width; a dense one may read it at several places, flattened."""
-    inputs = (_sides(reader) or (0, 0))[1]
-    return inputs == width or (reader.layer_type == "dense" and inputs > 0 and inputs % width == 0)
-
-
-def _read(matrix: WeightMatrix, width: int, *, maps: bool) -> Floats:
-    """Weights as (width, everything else); of flattened maps the places of a channel stand together."""
-    rows = _oriented(matrix, outputs_first=False)
-    if maps:
-        return rows.reshape(width, -1)
-    return rows.reshape(-1, width, rows.shape[1]).swapaxes(0, 1).reshape(width, -1)
-
-
-def _oriented(matrix: WeightMatrix, *, outputs_first: bool) -> Floats:
-    stack = np.asarray(matrix.read(), dtype=np.float64)
-    outputs_are_rows = matrix.transposed == _is_by_inputs(matrix)
-    first = stack if outputs_are_rows == outputs_first else stack.swapaxes(1, 2)
-    return first.transpose(1, 2, 0).reshape(first.shape[1], -1)

@@ -7,6 +7,7 @@ import operator
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import fx, nn
@@ -43,10 +44,11 @@ def spaces_by_graph(model: nn.Module) -> list[Space] | None:
     space; attention passes on the space of its values.
     """
     try:
-        graph = fx.Tracer().trace(twin(model))
+        runnable = twin(model)
+        graph = fx.Tracer().trace(runnable)
     except Exception:  # noqa: BLE001  (a forward pass may do anything)
         return None
-    modules = dict(model.named_modules())
+    modules = dict(runnable.named_modules())
     carried: dict[fx.Node, Writers] = {}
     flow = Flow()
     for node in graph.nodes:
@@ -67,7 +69,7 @@ def spaces_by_order(layers: Sequence[tuple[str, str, int, int]]) -> list[Space]:
     layers : sequence of (name, layer_type, outputs, inputs)
         In the order of the state dict; of a layer of unknown kind both numbers are 0, and nothing is matched with it.
     """
-    stages = [_stage(group) for group in _groups(layers)]
+    stages = _stages([_Layer(*layer) for layer in layers])
     edges = [(writer, state) for stage in stages for state in stage.state for writer in stage.writers]
     edges += [
         (writer, reader)
@@ -80,42 +82,65 @@ def spaces_by_order(layers: Sequence[tuple[str, str, int, int]]) -> list[Space]:
     return _spaces(edges)
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """A layer, or the gates of a recurrent one; ``state`` are those of its weights that read what it wrote before."""
-
+class _Layer(NamedTuple):
+    name: str
     layer_type: str
-    readers: tuple[str, ...]
-    state: tuple[str, ...]
     outputs: int
     inputs: int
 
-    @property
-    def writers(self) -> tuple[str, ...]:
-        return self.readers + self.state
+
+@dataclass(frozen=True)
+class _Stage:
+    """Layers that act as one: gates, tables that are added up, queries and keys beside values.
+
+    ``state`` are the gates of a recurrent layer that read what it wrote before.
+    """
+
+    layer_type: str
+    outputs: int
+    inputs: int
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+    state: tuple[str, ...] = ()
 
 
-def _groups(layers: Sequence[tuple[str, str, int, int]]) -> list[list[tuple[str, str, int, int]]]:
-    """Put the gates of a recurrent layer together; queries and keys are left out."""
-    chain = [layer for layer in layers if not layer[0].lower().endswith(NOT_READ_ON)]
-    return [list(group) for _, group in itertools.groupby(chain, lambda layer: _gates_of(layer[0]) or layer[0])]
+def _stages(layers: Iterable[_Layer]) -> list[_Stage]:
+    stages: list[_Stage] = []
+    waiting: list[_Layer] = []  # queries and keys, until the values come
+    for _, group in itertools.groupby((layer for layer in layers if "relative" not in layer.name), _together):
+        first, *others = group
+        if first.name.lower().endswith(NOT_READ_ON):
+            waiting += [first, *others]
+            continue
+        if _is_depthwise(first) and stages and stages[-1].outputs == first.outputs:
+            continue  # keeps channels apart, as a norm does
+        beside = [layer.name for layer in waiting if layer.inputs == first.inputs]
+        stages.append(_stage([first, *others], beside))
+        waiting = []
+    return stages
 
 
-def _gates_of(name: str) -> str:
-    """Name of the recurrent layer that a gate belongs to; empty for other layers."""
-    found = RECURRENT.search(name)
-    return f"{name[: found.start()]}{found['layer'] or ''}" if found else ""
+def _is_depthwise(layer: _Layer) -> bool:
+    return layer.layer_type.startswith("conv") and layer.inputs == 1 < layer.outputs
 
 
-def _stage(group: Sequence[tuple[str, str, int, int]]) -> _Stage:
+def _together(layer: _Layer) -> object:
+    """What the layers have in common that stand together: the recurrent layer of its gates, the width of tables."""
+    if found := RECURRENT.search(layer.name):
+        return f"{layer.name[: found.start()]}{found['layer'] or ''}"
+    return ("embedding", layer.outputs) if layer.layer_type == "embedding" else (layer.name,)
+
+
+def _stage(group: Sequence[_Layer], beside: Sequence[str]) -> _Stage:
     name, layer_type, outputs, inputs = group[0]
-    if not _gates_of(name):
-        return _Stage(layer_type, (name,), (), outputs, inputs)
-    state = tuple(layer[0] for layer in group if "weight_hh" in layer[0])
-    readers = tuple(layer[0] for layer in group if layer[0] not in state)
+    names = tuple(layer.name for layer in group)
+    if not RECURRENT.search(name):
+        return _Stage(layer_type, outputs, inputs, names, (*beside, *names))
+    state = tuple(gate for gate in names if "weight_hh" in gate)
+    readers = tuple(gate for gate in names if gate not in state)
     if not state or not readers or "_reverse" in name:
-        return _Stage(layer_type, readers + state, (), 0, 0)
-    return _Stage(layer_type, readers, state, outputs, inputs)
+        return _Stage(layer_type, 0, 0, names, names)
+    return _Stage(layer_type, outputs, inputs, names, readers, state)
 
 
 def _sources(node: fx.Node, carried: Mapping[fx.Node, Writers]) -> Writers:

@@ -1,0 +1,86 @@
+"""Layers' matrices turned so that it is known what they read and what they write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from wwopt.weights import WeightMatrix
+
+__all__ = ["Oriented", "orient"]
+
+Floats = NDArray[np.float64]
+
+BY_INPUTS = ("embedding", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")  # with a row for each input
+BY_OUTPUTS = ("dense", "conv1d", "conv2d", "conv3d", "lstm", "gru", "rnn")
+GPT2 = ("c_attn", "q_attn", "c_fc", "c_proj")
+
+
+@dataclass(frozen=True)
+class Oriented:
+    """A layer of known sides; ``by_inputs`` says that it is stored with a row for each input."""
+
+    matrix: WeightMatrix
+    by_inputs: bool
+
+    @property
+    def outputs(self) -> int:
+        """Width of what it writes."""
+        return self._sides[0]
+
+    @property
+    def inputs(self) -> int:
+        """Width of what it reads."""
+        return self._sides[1]
+
+    def fits(self, width: int) -> bool:
+        """Whether it reads a space of this width; a dense layer may read it at several places, flattened."""
+        return self.inputs == width or (self.matrix.layer_type == "dense" and self.inputs % width == 0)
+
+    def written(self) -> Floats:
+        """Weights as (outputs, everything else)."""
+        return self._turned(outputs_first=True)
+
+    def read(self, width: int, *, maps: bool) -> Floats:
+        """Weights as (width, everything else); of flattened maps the places of a channel stand together."""
+        rows = self._turned(outputs_first=False)
+        if maps:
+            return rows.reshape(width, -1)
+        return rows.reshape(-1, width, rows.shape[1]).swapaxes(0, 1).reshape(width, -1)
+
+    @property
+    def _sides(self) -> tuple[int, int]:
+        sides = self.matrix.N, self.matrix.M
+        return sides[::-1] if self.matrix.transposed != self.by_inputs else sides
+
+    def _turned(self, *, outputs_first: bool) -> Floats:
+        stack = np.asarray(self.matrix.read(), dtype=np.float64)
+        outputs_are_rows = self.matrix.transposed == self.by_inputs
+        first = stack if outputs_are_rows == outputs_first else stack.swapaxes(1, 2)
+        return first.transpose(1, 2, 0).reshape(first.shape[1], -1)
+
+
+def orient(matrices: Sequence[WeightMatrix]) -> dict[str, Oriented]:
+    """Layers by name, of those whose sides can be told; dense layers of GPT-2 and its kin have a row for each input."""
+    gpt2 = any(_leaf(matrix.name) == "c_fc" and matrix.transposed for matrix in matrices)
+    return {
+        matrix.name: Oriented(
+            matrix,
+            matrix.layer_type in BY_INPUTS
+            or matrix.name.endswith(".kernel")  # of Flax and Keras
+            or (gpt2 and _leaf(matrix.name) in GPT2),
+        )
+        for matrix in matrices
+        if matrix.rank is None and matrix.layer_type in (*BY_INPUTS, *BY_OUTPUTS)
+    }
+
+
+def _leaf(name: str) -> str:
+    """Last part of a layer's name, before those of its queries, keys and values."""
+    parts = name.split(".")
+    return parts[-2] if parts[-1] in ("q", "k", "v") and len(parts) > 1 else parts[-1]
