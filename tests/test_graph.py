@@ -296,3 +296,68 @@ def test_the_layers_of_gpt2_are_read_the_other_way_round(turned):
     pairs = wwopt.analyze(state, alignment=True).pairs
     assert pairs["width"].tolist() == [256]
     assert pairs["alignment"].tolist() == [pytest.approx(1, abs=0.1)]
+
+
+class Plain(nn.Module):
+    """A decoder with names of its own, in an order of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.tokens, self.head = nn.Embedding(90, 64), nn.Linear(64, 90)
+        names = {
+            "query": (64, 64),
+            "key": (64, 64),
+            "value": (64, 64),
+            "out": (64, 64),
+            "up": (64, 128),
+            "down": (128, 64),
+        }
+        self.blocks = nn.ModuleList(
+            nn.ModuleDict({name: nn.Linear(*size) for name, size in names.items()}) for _ in range(11)
+        )
+
+
+def in_alphabet(state):
+    """A state dict as safetensors gives it back."""
+    return {name: state[name] for name in sorted(state)}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        nn.Sequential(*(layer for _ in range(7) for layer in (nn.Linear(64, 64), nn.ReLU())), nn.Linear(64, 10)),
+        Recurrent(num_layers=2),
+        Encoder(),
+        Plain(),
+    ],
+    ids=["chain", "recurrent", "encoder", "plain"],
+)
+def test_files_in_the_order_of_the_alphabet_are_matched_like_others(model):
+    """Safetensors sorts names, so that ".10." stands before ".2." and "down" before "query"."""
+    state = model.state_dict()
+    if isinstance(model, Plain):  # its head stands before its blocks
+        state = {name: state[name] for name in sorted(state, key=lambda name: "head" in name)}
+    found, expected = ({tuple(map(frozenset, map(split, row))) for row in pairs_of(source)}
+                       for source in (in_alphabet(state), state))  # fmt: skip
+    assert found == expected
+    assert len(expected) >= 3
+
+
+@pytest.mark.parametrize(
+    ("family", "sizes"),
+    [
+        ("Bert", {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}),
+        ("GPT2", {"n_embd": 64, "n_layer": 2, "n_head": 4}),
+        ("Llama", {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 128}),
+        ("DistilBert", {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128}),
+    ],
+)
+def test_real_checkpoints_are_matched_in_either_order(family, sizes):
+    """The names of Hugging Face's models, sorted and as the module gives them."""
+    transformers = pytest.importorskip("transformers")
+    config = getattr(transformers, f"{family}Config")(vocab_size=100, **sizes)
+    state = getattr(transformers, f"{family}Model")(config).state_dict()
+    found, expected = ({tuple(map(frozenset, map(split, row))) for row in pairs_of(source)}
+                       for source in (in_alphabet(state), state))  # fmt: skip
+    assert found == expected
+    assert len(expected) >= 6

@@ -160,7 +160,11 @@ def analyze(
 
 def _pairs(source: object, matrices: Sequence[WeightMatrix]) -> pd.DataFrame:
     from wwopt.alignment import PAIR_COLUMNS, align, find_spaces  # noqa: PLC0415  (loads torch)
+    from wwopt.order import in_network_order  # noqa: PLC0415  (as above)
+    from wwopt.weights import is_module  # noqa: PLC0415  (as above)
 
+    if not is_module(source):
+        matrices = in_network_order(matrices)
     return pd.DataFrame(align(matrices, find_spaces(source, matrices)), columns=list(PAIR_COLUMNS))
 
 
