@@ -10,7 +10,7 @@ from torch import nn
 
 import wwopt
 from wwopt.alignment import subspace_alignment
-from wwopt.graph import Space, spaces_by_graph, spaces_by_order
+from wwopt.alignment.graph import Space, spaces_by_graph, spaces_by_order
 from wwopt_objectives import AlphaObjective
 
 

@@ -6,7 +6,9 @@ import torch
 from torch import nn
 
 import wwopt
-from wwopt.graph import Space, spaces_by_graph, spaces_by_order
+from wwopt.alignment.graph import Space, spaces_by_graph, spaces_by_order
+from wwopt.alignment.order import PART, in_network_order
+from wwopt.weights import open_weights
 
 
 def pairs_of(source):
@@ -361,3 +363,32 @@ def test_real_checkpoints_are_matched_in_either_order(family, sizes):
                        for source in (in_alphabet(state), state))  # fmt: skip
     assert found == expected
     assert len(expected) >= 6
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["conv1", "conv2", "fc1", "fc2", "fc3"],
+        ["fc1", "fc2", "out"],
+        ["hidden1", "hidden2", "output"],
+        ["dense", "dense_1", "dense_2"],
+        ["layers.0", "layers.2", "layers.10"],
+        ["features.0", "features.11", "classifier.0", "classifier.3"],
+        ["conv1", "layer1.0.conv1", "layer1.0.conv2", "fc"],
+        ["patch_embed.proj", "blocks.0.attn.qkv", "blocks.0.attn.proj", "blocks.0.mlp.fc1", "blocks.0.mlp.fc2", "head"],
+        ["tok_embeddings", "layers.0.attention.wq", "layers.0.attention.wo", "layers.0.feed_forward.w1", "output"],
+        ["emb", "rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.weight_ih_l1", "rnn.weight_hh_l1", "head"],
+    ],
+    ids=lambda names: names[0],
+)
+def test_names_tell_the_order_of_a_sorted_file(names):
+    """Usual names, as they come back sorted, also those that were sorted all along."""
+    state = {f"{name}.weight" if "weight_" not in name else name: torch.ones(9, 5) for name in sorted(names)}
+    matrices = open_weights(state).matrices
+    assert list(dict.fromkeys(PART.sub("", matrix.name) for matrix in in_network_order(matrices))) == names
+
+
+def test_an_order_that_is_not_the_alphabets_is_kept():
+    """It is the module's own."""
+    matrices = open_weights({f"{name}.weight": torch.ones(9, 5) for name in ("head", "conv", "emb")}).matrices
+    assert in_network_order(matrices) == list(matrices)

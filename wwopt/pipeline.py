@@ -159,13 +159,9 @@ def analyze(
 
 
 def _pairs(source: object, matrices: Sequence[WeightMatrix]) -> pd.DataFrame:
-    from wwopt.alignment import PAIR_COLUMNS, align, find_spaces  # noqa: PLC0415  (loads torch)
-    from wwopt.order import in_network_order  # noqa: PLC0415  (as above)
-    from wwopt.weights import is_module  # noqa: PLC0415  (as above)
+    from wwopt.alignment import PAIR_COLUMNS, align  # noqa: PLC0415  (loads torch)
 
-    if not is_module(source):
-        matrices = in_network_order(matrices)
-    return pd.DataFrame(align(matrices, find_spaces(source, matrices)), columns=list(PAIR_COLUMNS))
+    return pd.DataFrame(align(source, matrices), columns=list(PAIR_COLUMNS))
 
 
 def _response(source: object, settings: Settings) -> Response | None:

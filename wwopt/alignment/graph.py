@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import fx, nn
 
-from wwopt.flow import Flow, Writers
+from wwopt.alignment.flow import Flow, Writers
 from wwopt.twin import twin
 
 __all__ = ["Space", "spaces_by_graph", "spaces_by_order"]

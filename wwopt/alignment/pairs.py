@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import linalg
 
-from wwopt.graph import Space, spaces_by_graph, spaces_by_order
-from wwopt.oriented import Oriented, orient
+from wwopt.alignment.graph import Space, spaces_by_graph, spaces_by_order
+from wwopt.alignment.order import in_network_order
+from wwopt.alignment.oriented import Oriented, orient
 
 if TYPE_CHECKING:
     from wwopt.weights import WeightMatrix
 
-__all__ = ["PAIR_COLUMNS", "align", "find_spaces", "subspace_alignment"]
+__all__ = ["PAIR_COLUMNS", "align", "subspace_alignment"]
 
 Floats = NDArray[np.float64]
 
@@ -26,20 +27,15 @@ TINY = 1e-12
 PARTS = ("v", "gate", "up")  # of a fused layer, that its output carries on
 
 
-def find_spaces(source: object, matrices: Sequence[WeightMatrix]) -> list[Space]:
-    """Find the hidden spaces of a network: by its graph where the source is a module, else by order and shape."""
-    import torch  # noqa: PLC0415  (heavy)
+def align(source: object, matrices: Sequence[WeightMatrix]) -> list[dict[str, object]]:
+    """Find the hidden spaces of a network, and measure each whose writers and readers fit together.
 
-    spaces = spaces_by_graph(source) if isinstance(source, torch.nn.Module) else None
-    if spaces is None:
-        known = orient(matrices)
-        sides = {name: (layer.outputs, layer.inputs) for name, layer in known.items()}
-        spaces = spaces_by_order([(m.name, m.layer_type, *sides.get(m.name, (0, 0))) for m in matrices])
-    return spaces
-
-
-def align(matrices: Sequence[WeightMatrix], spaces: Sequence[Space]) -> list[dict[str, object]]:
-    """Measure each hidden space whose writers and readers fit together.
+    Parameters
+    ----------
+    source : object
+        A `torch.nn.Module`, whose graph tells who reads whom; of anything else order and shape do.
+    matrices : sequence of WeightMatrix
+        Of the source.
 
     Returns
     -------
@@ -48,16 +44,28 @@ def align(matrices: Sequence[WeightMatrix], spaces: Sequence[Space]) -> list[dic
         and the alignment, 0 for random layers and 1 where the subspaces are the same; NaN where values are not
         finite.
     """
+    import torch  # noqa: PLC0415  (heavy)
+
+    spaces = None
+    if isinstance(source, torch.nn.Module):
+        spaces = spaces_by_graph(source)
+    else:
+        matrices = in_network_order(matrices)
     known = orient(matrices)
     last = next((layer for layer in reversed(known.values()) if layer.matrix.layer_type == "dense"), None)
     rows = []
-    for space in spaces:
+    for space in _by_order(matrices, known) if spaces is None else spaces:
         writers = [layer for name in space.writers for layer in _named(name, known, PARTS)]
         readers = [layer for name in space.readers for layer in _named(name, known, ("q", "k", *PARTS))]
         row = _measure(writers, readers, last.outputs if last else 0)
         if row is not None:
             rows.append(row)
     return rows
+
+
+def _by_order(matrices: Sequence[WeightMatrix], known: Mapping[str, Oriented]) -> list[Space]:
+    sides = {name: (layer.outputs, layer.inputs) for name, layer in known.items()}
+    return spaces_by_order([(m.name, m.layer_type, *sides.get(m.name, (0, 0))) for m in matrices])
 
 
 def _named(name: str, known: Mapping[str, Oriented], parts: Sequence[str]) -> list[Oriented]:
