@@ -16,6 +16,15 @@ def pairs_of(source):
     return wwopt.analyze(source, alignment=True).pairs[["writers", "readers"]].to_numpy().tolist()
 
 
+def split(names):
+    return names.split(" + ")
+
+
+def sets_of(source):
+    """The same, whatever the order."""
+    return {tuple(frozenset(split(names)) for names in row) for row in pairs_of(source)}
+
+
 class Recurrent(nn.Module):
     """Tokens, a recurrent module and a head."""
 
@@ -53,13 +62,7 @@ def test_the_state_of_a_recurrent_layer_is_read_by_itself_and_by_the_next(kind):
 def test_a_recurrent_state_dict_is_matched_like_its_module(kind):
     """Names and shapes tell what the graph tells."""
     model = Recurrent(kind, num_layers=2)
-    by_graph, by_order = ({tuple(map(frozenset, map(split, row))) for row in pairs_of(source)}
-                          for source in (model, model.state_dict()))  # fmt: skip
-    assert by_graph == by_order
-
-
-def split(names):
-    return names.split(" + ")
+    assert sets_of(model) == sets_of(model.state_dict())
 
 
 @pytest.mark.parametrize("options", [{"bidirectional": True}, {"proj_size": 32}])
@@ -339,9 +342,8 @@ def test_files_in_the_order_of_the_alphabet_are_matched_like_others(model):
     state = model.state_dict()
     if isinstance(model, Plain):  # its head stands before its blocks
         state = {name: state[name] for name in sorted(state, key=lambda name: "head" in name)}
-    found, expected = ({tuple(map(frozenset, map(split, row))) for row in pairs_of(source)}
-                       for source in (in_alphabet(state), state))  # fmt: skip
-    assert found == expected
+    expected = sets_of(state)
+    assert sets_of(in_alphabet(state)) == expected
     assert len(expected) >= 3
 
 
@@ -359,9 +361,8 @@ def test_real_checkpoints_are_matched_in_either_order(family, sizes):
     transformers = pytest.importorskip("transformers")
     config = getattr(transformers, f"{family}Config")(vocab_size=100, **sizes)
     state = getattr(transformers, f"{family}Model")(config).state_dict()
-    found, expected = ({tuple(map(frozenset, map(split, row))) for row in pairs_of(source)}
-                       for source in (in_alphabet(state), state))  # fmt: skip
-    assert found == expected
+    expected = sets_of(state)
+    assert sets_of(in_alphabet(state)) == expected
     assert len(expected) >= 6
 
 

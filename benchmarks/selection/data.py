@@ -64,31 +64,22 @@ class Data:
 @cache
 def digits(sizes: Sizes = (900, 200, 697), *, wrong: float = 0.0) -> Data:
     """Handwritten digits, 8 x 8 grey pixels, 10 classes; a share ``wrong`` of the training labels is wrong."""
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    return _classes((images.reshape(-1, 1, 8, 8) - 4.884) / 6.017, labels, sizes, wrong)
+    images, labels = _digits()
+    return _classes(images, labels, sizes, wrong)
 
 
 @cache
 def digit_kinds(sizes: Sizes) -> Data:
     """Handwritten digits in two classes: even and up to 4 or odd and from 5 on, and the others."""
-    from sklearn.datasets import load_digits
-
-    images, labels = load_digits(return_X_y=True)
-    return _classes((images.reshape(-1, 1, 8, 8) - 4.884) / 6.017, (labels % 2) ^ (labels > 4), sizes, wrong=0.0)
+    images, labels = _digits()
+    return _classes(images, (labels % 2) ^ (labels > 4), sizes, wrong=0.0)
 
 
 @cache
 def digit_images(sizes: Sizes) -> Data:
     """Handwritten digits, which are to come out as they went in."""
-    from sklearn.datasets import load_digits
-
-    images = (load_digits().images[:, None] - 4.884) / 6.017
-    train, val, test = (
-        Split(_floats(images[rows]), _floats(images[rows].reshape(-1, 64))) for rows in _split(len(images), sizes)
-    )
-    return Data("values", train, val, test, outputs=64, chance=0.0)
+    images, _ = _digits()
+    return _values(images, images.reshape(-1, 64), sizes)
 
 
 @cache
@@ -103,21 +94,14 @@ def photo_regions(rows: int, columns: int, sizes: Sizes, *, side: int = 12, wron
 @cache
 def digit_holes(sizes: Sizes = (600, 200, 997), *, hole: int = 4) -> Data:
     """Handwritten digits without their middle; the middle is to be told from the rim."""
-    from sklearn.datasets import load_digits
-
-    return _holes((load_digits().images[:, None] - 4.884) / 6.017, sizes, hole)
+    return _holes(_digits()[0], sizes, hole)
 
 
 @cache
 def digit_halves(sizes: Sizes) -> Data:
     """The upper half of handwritten digits; the lower half is to be told from it."""
-    from sklearn.datasets import load_digits
-
-    images = ((load_digits().images - 4.884) / 6.017).reshape(-1, 2, 32)
-    train, val, test = (
-        Split(_floats(images[rows, 0]), _floats(images[rows, 1])) for rows in _split(len(images), sizes)
-    )
-    return Data("values", train, val, test, outputs=32, chance=0.0)
+    halves = _digits()[0].reshape(-1, 2, 32)
+    return _values(halves[:, 0], halves[:, 1], sizes)
 
 
 @cache
@@ -132,8 +116,7 @@ def _holes(tiles: Array, sizes: Sizes, hole: int) -> Data:
     middle = np.zeros((side, side), dtype=bool)
     middle[start : start + hole, start : start + hole] = True
     x, y = tiles[:, :, ~middle].reshape(len(tiles), -1), tiles[:, :, middle].reshape(len(tiles), -1)
-    train, val, test = (Split(_floats(x[rows]), _floats(y[rows])) for rows in _split(len(tiles), sizes))
-    return Data("values", train, val, test, outputs=y.shape[1], chance=0.0)
+    return _values(x, y, sizes)
 
 
 @cache
@@ -179,6 +162,11 @@ def windows(modules: Sequence[str], sizes: Sizes, *, length: int) -> Data:
     return Data("tokens", train, val, test, outputs=VOCABULARY, chance=chance)
 
 
+def _values(x: Array, y: Array, sizes: Sizes) -> Data:
+    train, val, test = (Split(_floats(x[rows]), _floats(y[rows])) for rows in _split(len(x), sizes))
+    return Data("values", train, val, test, outputs=y.shape[1], chance=0.0)
+
+
 def _classes(x: Array, labels: Array, sizes: Sizes, wrong: float) -> Data:
     rows = _split(len(x), sizes)
     classes = int(labels.max()) + 1
@@ -208,6 +196,14 @@ def _mislabelled(labels: Array, classes: int, share: float) -> Array:
     shifted = labels.copy()
     shifted[chosen] = (labels[chosen] + rng.integers(1, classes, len(chosen))) % classes
     return shifted
+
+
+def _digits() -> tuple[Array, Array]:
+    """Images of handwritten digits, shape (n, 1, 8, 8), standardised, and which digits they are."""
+    from sklearn.datasets import load_digits
+
+    images, labels = load_digits(return_X_y=True)
+    return (images.reshape(-1, 1, 8, 8) - 4.884) / 6.017, labels
 
 
 @cache

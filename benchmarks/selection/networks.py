@@ -96,22 +96,23 @@ def _fingerprint(options: Mapping[str, Any]) -> str:
     rounded = details.map(lambda value: f"{value:.9g}" if isinstance(value, float) else str(value))
     torch_random = torch.Generator().manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(288, 10))
-    for parameter in model.parameters():
-        parameter.data = torch.randn(parameter.shape, generator=torch_random)
-    response = respond(model)
+    response = respond(_drawn(model, torch_random))
     answer = f"{response.information:.9g} {response.certainty:.9g}"
-    pairs = wwopt.analyze(_neighbours(torch_random), alignment=True, response=False, progress=False).pairs
+    pairs = wwopt.analyze(_drawn(_neighbours(), torch_random), alignment=True, response=False, progress=False).pairs
     content = json.dumps([sorted(map(list, _flat(options))), rounded.to_dict("list"), answer, pairs.round(9).to_csv()])
     return hashlib.sha256(content.encode()).hexdigest()[:12]
 
 
-def _neighbours(random: torch.Generator) -> torch.nn.Module:
+def _neighbours() -> torch.nn.Module:
     """Layers of each kind that the engine matches."""
-    model = torch.nn.Sequential(
+    return torch.nn.Sequential(
         *(torch.nn.Conv2d(3, 32, 3), torch.nn.Conv2d(32, 32, 3, groups=32), torch.nn.ConvTranspose2d(32, 40, 2)),
         *(torch.nn.Flatten(2), torch.nn.Linear(9, 64), torch.nn.TransformerEncoderLayer(64, 4, 96, batch_first=True)),
         *(torch.nn.GRU(64, 48, batch_first=True), torch.nn.Linear(48, 32)),
     )
+
+
+def _drawn(model: torch.nn.Module, random: torch.Generator) -> torch.nn.Module:
     for parameter in model.parameters():
         parameter.data = torch.randn(parameter.shape, generator=random)
     return model

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from wwopt.weights import WeightMatrix
 
+    Values = NDArray[np.floating[Any]]
+
 __all__ = ["seems_broken"]
 
 CHOICES = ("include", "exclude", "min_evals", "max_evals")
@@ -46,27 +48,27 @@ def _is_broken(matrix: WeightMatrix) -> bool:
     stack = matrix.read()
     stack = np.ascontiguousarray(stack, np.promote_types(stack.dtype, np.float32))  # twice as fast as double precision
     with np.errstate(all="ignore"):
-        energy = float(np.vdot(stack, stack))
+        energies = np.einsum("knm,knm->kn", stack, stack)  # of the rows
+        energy = float(energies.sum())
         if not (np.isfinite(energy) and energy > 0):
             return True
-        if matrix.rank is None and _stands_out(stack) and correlation_traps(stack).energy > MOST_TRAPPED:
+        if matrix.rank is None and _stands_out(stack, energies) and correlation_traps(stack).energy > MOST_TRAPPED:
             return True
-        return bool(energy < FEWEST_DIRECTIONS * _largest_eigenvalue(stack))
+        return bool(energy < FEWEST_DIRECTIONS * _largest_eigenvalue(stack, energies))
 
 
-def _stands_out(stack: NDArray[np.floating[Any]]) -> bool:
+def _stands_out(stack: Values, energies: Values) -> bool:
     """Whether an element of any matrix may be a trap: most have none, and their extremes tell it."""
     size = stack[0].size
     mean = stack.mean(axis=(1, 2))
-    variance = np.einsum("knm,knm->k", stack, stack) / size - mean**2
+    variance = energies.sum(axis=1) / size - mean**2
     farthest = np.maximum(stack.max(axis=(1, 2)) - mean, mean - stack.min(axis=(1, 2)))
     return not bool((farthest <= np.sqrt(variance) * size**0.25).all())  # NaN may be anything
 
 
-def _largest_eigenvalue(stack: NDArray[np.floating[Any]]) -> float:
+def _largest_eigenvalue(stack: Values, energies: Values) -> float:
     """Largest eigenvalue of any W'W of a stack, from below; near where one direction holds most of a matrix."""
-    longest = np.einsum("knm,knm->kn", stack, stack).argmax(axis=1)
-    v = stack[np.arange(len(stack)), longest][:, :, None]
+    v = stack[np.arange(len(stack)), energies.argmax(axis=1)][:, :, None]
     for _ in range(ITERATIONS):
         v = v / np.maximum(np.linalg.norm(v, axis=1, keepdims=True), np.finfo(v.dtype).tiny)
         Wv = stack @ v

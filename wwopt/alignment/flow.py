@@ -7,16 +7,14 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-__all__ = ["Flow", "Writers"]
+from wwopt.weights.fused import GATES
+
+__all__ = ["NOWHERE", "Flow", "Writers"]
 
 Writers = frozenset[str]  # layers whose outputs are added up in a value
 
 NOWHERE: Writers = frozenset()
-GATES: dict[type[nn.RNNBase], tuple[str, ...]] = {
-    nn.LSTM: (".i", ".f", ".g", ".o"),
-    nn.GRU: (".r", ".z", ".n"),
-    nn.RNN: ("",),
-}
+GATES_OF = dict(GATES.values())
 
 
 @dataclass
@@ -69,7 +67,8 @@ class Flow:
 
     def recurrent(self, layer: nn.RNNBase, name: str, sources: Writers) -> Writers:
         """Gates read the input and the state that they wrote before; two directions joined are no one space."""
-        gates = next(gates for kind, gates in GATES.items() if isinstance(layer, kind))
+        kind = layer.mode.partition("_")[0].lower()  # of "LSTM", "GRU", "RNN_TANH" and "RNN_RELU"
+        gates = [f".{gate}" if gate else "" for gate in GATES_OF[kind]]
         for depth in range(layer.num_layers):
             inputs, state = ([f"{name}.weight_{of}_l{depth}{gate}" for gate in gates] for of in ("ih", "hh"))
             self.read(sources, *inputs)
@@ -119,7 +118,7 @@ TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 KNOWN: tuple[tuple[type | tuple[type, ...], tuple[str, ...], Callable[..., Writers]], ...] = (
     ((*DENSE, *TRANSPOSED), ("input",), Flow.weighted),
     (nn.MultiheadAttention, ("query", "key", "value"), Flow.attention),
-    (tuple(GATES), ("input",), Flow.recurrent),
+    (nn.RNNBase, ("input",), Flow.recurrent),
     (nn.TransformerEncoderLayer, ("src",), Flow.encoder_layer),
     (nn.TransformerDecoderLayer, ("tgt", "memory"), Flow.decoder_layer),
     (nn.TransformerEncoder, ("src",), Flow.encoder),

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import fx, nn
 
-from wwopt.alignment.flow import Flow, Writers
+from wwopt.alignment.flow import NOWHERE, Flow, Writers
 from wwopt.twin import twin
 
 __all__ = ["Space", "spaces_by_graph", "spaces_by_order"]
@@ -146,12 +146,12 @@ def _stage(group: Sequence[_Layer], beside: Sequence[str]) -> _Stage:
 def _sources(node: fx.Node, carried: Mapping[fx.Node, Writers]) -> Writers:
     """Layers whose outputs a value carries: of attention those of the values, not those that only weight them."""
     if node.target is getattr or node.target == "size":
-        return frozenset()
+        return NOWHERE
     if node.target in WITH_WEIGHTS:  # what the weights read cannot be told from their names
-        return frozenset()
+        return NOWHERE
     if node.target in JOINING:
         parts = {part for part in _parts(node, carried) if part}
-        return parts.pop() if len(parts) == 1 else frozenset()  # side by side they are no one space
+        return parts.pop() if len(parts) == 1 else NOWHERE  # side by side they are no one space
     if node.target in LAST_OPERAND:
         return _carried(node.args[-1:], carried)
     if node.target in ATTENTION:
@@ -168,8 +168,8 @@ def _parts(node: fx.Node, carried: Mapping[fx.Node, Writers]) -> list[Writers]:
 def _carried(value: object, carried: Mapping[fx.Node, Writers]) -> Writers:
     """Layers whose outputs an argument carries: a value, or several."""
     if isinstance(value, (list, tuple)):
-        return frozenset[str]().union(*(_carried(part, carried) for part in value))
-    return carried[value] if isinstance(value, fx.Node) else frozenset()
+        return NOWHERE.union(*(_carried(part, carried) for part in value))
+    return carried[value] if isinstance(value, fx.Node) else NOWHERE
 
 
 def _spaces(edges: Iterable[tuple[str, str]]) -> list[Space]:

@@ -6,12 +6,14 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from wwopt.text import by_number
+
 if TYPE_CHECKING:
     from wwopt.weights import WeightMatrix
 
 __all__ = ["in_network_order"]
 
-Place = tuple[int, tuple[tuple[int, str], ...]]
+Place = tuple[int, list[tuple[int, int, str]]]
 
 PART = re.compile(r"\.(q|k|v|gate|up|[ifgorzn])$")  # of a fused tensor, which is taken apart in its own order
 GATES = re.compile(r"weight_(ih|hh)_(l\d+(_reverse)?)")
@@ -59,14 +61,10 @@ def _places(name: str, attention: set[str]) -> list[Place]:
     parts = GATES.sub(lambda found: f"{found[2]} {'0' if found[1] == 'ih' else '1'}", name).lower().split(".")
     path = name.split(".")
     return [
-        (_role(part, attends=".".join(path[:depth]) in attention), _natural(part)) for depth, part in enumerate(parts)
+        (_role(part, attends=".".join(path[:depth]) in attention), by_number(part)) for depth, part in enumerate(parts)
     ]
 
 
 def _role(part: str, *, attends: bool) -> int:
     fitting = (role for role, pattern in enumerate(ROLES) if pattern and re.fullmatch(pattern, part))
     return next((role for role in fitting if attends or role != OUTPUT), OTHERS)
-
-
-def _natural(text: str) -> tuple[tuple[int, str], ...]:
-    return tuple((int(piece), "") if piece.isdigit() else (-1, piece) for piece in re.findall(r"\d+|\D+", text))

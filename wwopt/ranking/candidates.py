@@ -16,7 +16,8 @@ import pandas as pd
 from wwopt.analysis import Analysis
 from wwopt.pipeline import analyze
 from wwopt.ranking.details import read_details
-from wwopt.weights.folders import MODELS, SUFFIXES, WHOLE, by_number
+from wwopt.text import by_number
+from wwopt.weights.folders import MODELS, SUFFIXES, WHOLE
 
 if TYPE_CHECKING:
     from wwopt.weights import Weights

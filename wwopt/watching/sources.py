@@ -10,7 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
-from wwopt.weights.folders import MODELS, SUFFIXES, WHOLE, by_number
+from wwopt.text import by_number
+from wwopt.weights.folders import MODELS, SUFFIXES, WHOLE
 
 __all__ = ["AliasSource", "FolderSource", "Source", "Version", "open_source"]
 

@@ -13,7 +13,7 @@ from wwopt.weights.lora import CONFIG, read_adapter
 from wwopt.weights.matrix import NamedTensor, Weights
 from wwopt.weights.safetensors import read_sharded
 
-__all__ = ["MODELS", "SUFFIXES", "WHOLE", "by_number", "read_folder", "read_index"]
+__all__ = ["MODELS", "SUFFIXES", "WHOLE", "read_folder", "read_index"]
 
 ReadFile = Callable[[Path], Iterable[NamedTensor]]
 
@@ -108,8 +108,3 @@ def _configuration(folder: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{folder / 'config.json'} is not readable: {error}") from error
     return config if isinstance(config, dict) else {}
-
-
-def by_number(name: str) -> list[tuple[int, int, str]]:
-    """Key that orders epoch-2 before epoch-10."""
-    return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from wwopt.weights.matrix import NamedTensor
 
-__all__ = ["split"]
+__all__ = ["GATES", "split"]
 
 QKV = ("q", "k", "v")
 SIDE_BY_SIDE = ("qkv_proj", "qkv", "Wqkv", "to_qkv", "W_pack", "c_attn")  # q, k, v one after the other
