@@ -4,7 +4,7 @@ import torch
 
 import wwopt
 from wwopt import plots
-from wwopt.report import write_report
+from wwopt.reporting import write_report
 
 model = torch.nn.Sequential(torch.nn.Linear(256, 512), torch.nn.ReLU(), torch.nn.Linear(512, 128))
 torch.save(model.state_dict(), "model.pt")

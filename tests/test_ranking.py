@@ -12,8 +12,8 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import wwopt
-from wwopt.ranking.details import read_details
-from wwopt.ranking.kinship import are_family, are_same, profile_of
+from wwopt.ranking.architecture import are_family, are_same, profile_of
+from wwopt.sources.weightwatcher import read_details
 
 
 def weights(*shapes, decay=0.5, seed=0, names=None):

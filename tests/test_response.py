@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 import wwopt
-from wwopt.inputs import find_inputs
 from wwopt.response import information, respond
+from wwopt.response.inputs import find_inputs
+from wwopt.response.replica import twin
 from wwopt.score import common_score
-from wwopt.twin import twin
 
 SCORE = wwopt.ResponseScore()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
     from wwopt.comparison import Comparison, Thresholds, compare
-    from wwopt.pipeline import analyze
+    from wwopt.engine.analyze import analyze
     from wwopt.ranking import Ranking, rank
     from wwopt.score import AlignmentScore, AlphaScore, ResponseScore, Score, default_score
     from wwopt.tracking import Tracker
@@ -40,7 +40,7 @@ _ROOMS = {
     "Score": "wwopt.score",
     "Thresholds": "wwopt.comparison",
     "Tracker": "wwopt.tracking",
-    "analyze": "wwopt.pipeline",
+    "analyze": "wwopt.engine.analyze",
     "compare": "wwopt.comparison",
     "default_score": "wwopt.score",
     "rank": "wwopt.ranking",

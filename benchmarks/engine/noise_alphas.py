@@ -1,6 +1,6 @@
 """Simulate what the estimators give for noise: ``python -m benchmarks.engine.noise_alphas``, about ten minutes.
 
-Writes the table that `wwopt.null_alpha` interpolates.
+Writes the table that `wwopt.null.noise_alpha` interpolates.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GRID = {
 }
 MOST = 4096  # eigenvalues simulated; a stack of more is taken for one of as many
 ESTIMATORS = ("mle", "peak", "tpl")
-TARGET = Path(wwopt.__file__).parent / "null_alpha.json"
+TARGET = Path(wwopt.__file__).parent / "null" / "noise_alpha.json"
 
 
 def main() -> None:

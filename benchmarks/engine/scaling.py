@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 import wwopt
 from benchmarks.engine.rounds import seconds
-from wwopt.execution import cores
+from wwopt.engine.parallel import cores
 
 __all__ = ["Scaling", "draw", "measure_scaling"]
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import optuna
 import torch
 
-from wwopt.cli.digits import EPOCHS, Trainer, load
+from wwopt.cli.demo.digits import EPOCHS, Trainer, load
 from wwopt_objectives import AlphaObjective
 
 __all__ = ["main", "measure"]

@@ -24,7 +24,7 @@ from benchmarks.selection.tables import pruning_tables
 from benchmarks.selection.tasks import TASKS, Task
 from wwopt import AlphaScore
 from wwopt_objectives import AlphaPruner
-from wwopt_objectives.state import STATE, observe
+from wwopt_objectives.trial.state import STATE, observe
 
 __all__ = ["PRUNERS", "Contender", "Training", "follow", "main", "replay"]
 

@@ -20,7 +20,7 @@ from mlflow import MlflowClient
 import wwopt
 from benchmarks.trackers.parts import Server
 from wwopt_trackers import MLflowTracker, sync, verify
-from wwopt_trackers.keys import MLFLOW
+from wwopt_trackers.backends.keys import MLFLOW
 
 EXPERIMENT = "drill"
 PACE = 0.05  # seconds between two steps

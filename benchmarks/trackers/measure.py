@@ -20,12 +20,12 @@ from optuna.artifacts import FileSystemArtifactStore
 import wwopt
 from benchmarks.trackers import drill
 from benchmarks.trackers.drill import network, weights
-from wwopt.cli import demo
-from wwopt.cli.digits import load
+from wwopt.cli.demo import study as demo
+from wwopt.cli.demo.digits import load
 from wwopt_trackers import LocalTracker, MLflowTracker, verify
-from wwopt_trackers.journal import find_journals
-from wwopt_trackers.process import COURIER
-from wwopt_trackers.sqlite import is_locked
+from wwopt_trackers.delivery.process import COURIER
+from wwopt_trackers.journal.journal import find_journals
+from wwopt_trackers.journal.sqlite import is_locked
 
 MODES = {"pass": "up", "reset": "down", "hang": "hung"}
 _barrier = None

@@ -6,13 +6,13 @@ except ImportError as error:
     raise ImportError("wwopt_objectives needs Optuna. Run `pip install 'wwopt[optuna]'`.") from error
 
 from wwopt.score import AlphaScore
-from wwopt_objectives.artifacts import Best, load_best
-from wwopt_objectives.combined import CombinedPruner, ConstraintPruner
-from wwopt_objectives.constraints import apply_constraints
-from wwopt_objectives.monitor import AlphaMonitor
 from wwopt_objectives.objective import AlphaObjective
-from wwopt_objectives.pruner import AlphaPruner
-from wwopt_objectives.selection import select
+from wwopt_objectives.pruners.alpha_pruner import AlphaPruner
+from wwopt_objectives.pruners.combined import CombinedPruner, ConstraintPruner
+from wwopt_objectives.training.monitor import AlphaMonitor
+from wwopt_objectives.trial.artifacts import Best, load_best
+from wwopt_objectives.trial.constraints import apply_constraints
+from wwopt_objectives.trial.selection import select
 
 __all__ = [
     "AlphaMonitor",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from wwopt_objectives.watching import Watch, Watched
+from wwopt_objectives.training.callback import Watch, Watched
 
 try:
     from lightning.pytorch.callbacks import Callback

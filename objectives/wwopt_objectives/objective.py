@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 import optuna
 
 from wwopt.score import AlphaScore
-from wwopt_objectives.claims import claim
-from wwopt_objectives.following import Follower
-from wwopt_objectives.glance import seems_broken
-from wwopt_objectives.keeping import Keeper
-from wwopt_objectives.training import Checkpoint, checkpoints, is_power_of_two, looks
+from wwopt_objectives.training.checkpoints import Checkpoint, checkpoints, is_power_of_two, looks
+from wwopt_objectives.training.quick_check import seems_broken
+from wwopt_objectives.trial.recorder import Follower
+from wwopt_objectives.trial.snapshots import Keeper
+from wwopt_objectives.trial.study_score import claim
 
 if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
 
     from wwopt.score import Score
     from wwopt.tracking import Tracker
-    from wwopt_objectives.following import Look
+    from wwopt_objectives.trial.recorder import Look
 
 __all__ = ["AlphaObjective"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from wwopt_objectives.watching import Watch, Watched
+from wwopt_objectives.training.callback import Watch, Watched
 
 try:
     from transformers import TrainerCallback

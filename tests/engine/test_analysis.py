@@ -244,7 +244,7 @@ def test_missing_file(tmp_path):
 
 def test_newer_format_says_so(analysis, tmp_path, monkeypatch):
     """A file of a later version asks for an upgrade."""
-    monkeypatch.setattr("wwopt.archive.FORMAT", 99)
+    monkeypatch.setattr("wwopt.analysis.archive.FORMAT", 99)
     analysis.save(tmp_path / "a.npz")
     monkeypatch.undo()
     with pytest.raises(ValueError, match=r"newer wwopt wrote it \(format 99\); upgrade"):

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import wwopt
-from wwopt import measure
+from wwopt.engine import measure
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import torch
 from safetensors.torch import save_file
 
 import wwopt
-from wwopt.execution import find_device, run
+from wwopt.engine.parallel import find_device, run
 
 
 @pytest.fixture

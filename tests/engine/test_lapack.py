@@ -7,8 +7,8 @@ import threading
 import numpy as np
 import pytest
 
-from wwopt import lapack
-from wwopt.lapack import add_gram, eigenvalues_in_place
+from wwopt.spectra import lapack
+from wwopt.spectra.lapack import add_gram, eigenvalues_in_place
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -294,7 +294,7 @@ def test_every_float_type(dtype, tmp_path):
 )
 def test_all_values_of_eight_bits(dtype):
     """All 256 values of each format are torch's, infinities, NaN and negative zero included."""
-    from wwopt.weights.elements import decode
+    from wwopt.weights.tensors.dtypes import decode
 
     bits = np.arange(256, dtype=np.uint8)
     expected = torch.from_numpy(bits).view(dtype).float().numpy()

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from scipy import spatial, stats
 
-from wwopt.elements import moments_of
 from wwopt.metrics import METRICS, Layers, Weights
-from wwopt.null import marchenko_pastur_quantiles
+from wwopt.null.laws import marchenko_pastur_quantiles
+from wwopt.null.traps import correlation_traps
 from wwopt.powerlaw import fit_powerlaw
 from wwopt.spectra import eigenvalues, zero_limit
-from wwopt.traps import correlation_traps
+from wwopt.spectra.moments import moments_of
 
 N, M = 90, 60
 

@@ -12,11 +12,11 @@ from scipy import stats
 
 import wwopt
 from benchmarks.engine.noise_alphas import median_alphas
-from wwopt.elements import moments_of, pool
-from wwopt.noise import spike_p_values, spread_p_values
-from wwopt.null_alpha import alpha_of_noise
-from wwopt.refit import refit
+from wwopt.engine.refit import refit
+from wwopt.null.noise_alpha import alpha_of_noise
+from wwopt.null.noise_tests import spike_p_values, spread_p_values
 from wwopt.spectra import eigenvalues
+from wwopt.spectra.moments import moments_of, pool
 
 SHAPES = [(1, 20, 20), (1, 64, 64), (1, 256, 64), (9, 16, 16), (1, 300, 10)]
 ELEMENTS = {
@@ -64,7 +64,7 @@ def test_largest_eigenvalue_on_other_noise(elements):
 
 def test_mean_over_shuffles_is_exact(rng):
     """The mean of the statistic is that of 20,000 shuffles, for elements that are anything but Gaussian."""
-    from wwopt.noise import _moments_over_shuffles
+    from wwopt.null.noise_tests import _moments_over_shuffles
 
     W = rng.standard_t(3, size=(2, 7, 4)) + 0.5
     mean, _ = _moments_over_shuffles(2, 7, 4, [pool(moments_of(W))])
@@ -76,7 +76,7 @@ def test_mean_over_shuffles_is_exact(rng):
 
 def test_large_layers_lose_no_digits():
     """At 30,000 x 400 the variance is still the one of the limit, 4 / (N M)^2 of the squared mean and a bit."""
-    from wwopt.noise import _gaussian_variance
+    from wwopt.null.noise_tests import _gaussian_variance
 
     N, M = 30_000, 400
     assert _gaussian_variance(1, N, M) * M**2 == pytest.approx(4 / N**2, rel=0.05)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from wwopt.null import (
+from wwopt.null.laws import (
     marchenko_pastur_edge,
     marchenko_pastur_quantiles,
     tracy_widom_quantile,

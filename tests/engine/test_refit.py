@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import wwopt
-from wwopt.refit import refit
+from wwopt.engine.refit import refit
 
 
 @pytest.fixture(scope="module")

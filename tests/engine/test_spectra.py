@@ -6,15 +6,14 @@ import numpy as np
 import pytest
 
 import wwopt
-from wwopt import spectra
-from wwopt.spectra import eigenvalues, zero_limit
+from wwopt.spectra import decomposition, eigenvalues, zero_limit
 
 
 @pytest.fixture(params=["lapack", "numpy", "torch"])
 def decompose(request, monkeypatch):
     """The three routes: LAPACK in place, NumPy where that is not to be had, torch on a device."""
     if request.param == "numpy":
-        monkeypatch.setattr(spectra, "is_available", lambda: False)
+        monkeypatch.setattr(decomposition, "is_available", lambda: False)
     device = "cpu:0" if request.param == "torch" else "cpu"
     return lambda stack, **options: eigenvalues(stack, device=device, **options)
 

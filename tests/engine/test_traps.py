@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from wwopt.elements import moments_of, pool
-from wwopt.null import marchenko_pastur_edge
+from wwopt.null.laws import marchenko_pastur_edge
+from wwopt.null.traps import correlation_traps
 from wwopt.spectra import eigenvalues
-from wwopt.traps import correlation_traps
+from wwopt.spectra.moments import moments_of, pool
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.3, 1e5])

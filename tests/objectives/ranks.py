@@ -11,8 +11,8 @@ import torch
 import torch.distributed as dist
 
 from wwopt_objectives import AlphaMonitor, AlphaPruner
-from wwopt_objectives.distributed import from_rank_zero
-from wwopt_objectives.watching import Watch
+from wwopt_objectives.training.callback import Watch
+from wwopt_objectives.training.distributed import from_rank_zero
 
 
 def network(decay):

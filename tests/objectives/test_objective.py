@@ -11,9 +11,9 @@ from optuna.trial import TrialState
 
 import wwopt
 from wwopt_objectives import AlphaObjective, AlphaPruner, AlphaScore, load_best, select
-from wwopt_objectives.constraints import CONSTRAINTS
-from wwopt_objectives.glance import seems_broken
-from wwopt_objectives.training import looks
+from wwopt_objectives.training.checkpoints import looks
+from wwopt_objectives.training.quick_check import seems_broken
+from wwopt_objectives.trial.constraints import CONSTRAINTS
 
 
 def run(train, n_trials=1, storage=None, study=None, **options):

@@ -8,7 +8,7 @@ from optuna.trial import TrialState
 
 import wwopt
 from wwopt_objectives import AlphaPruner
-from wwopt_objectives.state import MEMORY, STATE, observe
+from wwopt_objectives.trial.state import MEMORY, STATE, observe
 
 
 def trial_with(study, levels, n_steps=20, **state):

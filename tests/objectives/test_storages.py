@@ -10,7 +10,7 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-from wwopt_objectives.constraints import CONSTRAINTS
+from wwopt_objectives.trial.constraints import CONSTRAINTS
 
 WORKERS = Path(__file__).with_name("workers.py")
 POSTGRES = os.environ.get("WWOPT_TEST_POSTGRES")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import wwopt
-from wwopt.report import write_report
+from wwopt.reporting import write_report
 
 spec = importlib.util.spec_from_file_location("browser", Path(__file__).with_name("browser.py"))
 browsing = importlib.util.module_from_spec(spec)

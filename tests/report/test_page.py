@@ -13,8 +13,8 @@ import pytest
 
 import wwopt
 from wwopt.cli import run
-from wwopt.report import render_report, write_report
-from wwopt.report.verdict import judge
+from wwopt.reporting import render_report, write_report
+from wwopt.reporting.verdict import judge
 
 HOSTILE = [
     "</script><script>alert(1)</script>",

@@ -8,7 +8,7 @@ import torch
 
 import wwopt
 from wwopt_trackers import LocalTracker, StudyCallback, select
-from wwopt_trackers.journal import Journal
+from wwopt_trackers.journal.journal import Journal
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 

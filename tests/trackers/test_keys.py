@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mlflow.utils.validation import _validate_metric_name
 
-from wwopt_trackers.keys import MLFLOW, WANDB
+from wwopt_trackers.backends.keys import MLFLOW, WANDB
 
 names = st.text(st.one_of(st.sampled_from("._-/ab05fx_ :é\n\0"), st.characters()), max_size=40)
 

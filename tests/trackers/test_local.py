@@ -16,8 +16,8 @@ import pytest
 
 from wwopt import Analysis, Tracker
 from wwopt_trackers import LocalTracker
-from wwopt_trackers.journal import Journal
-from wwopt_trackers.payload import LAYER_ALPHA, LayerChoice, scalars
+from wwopt_trackers.journal.journal import Journal
+from wwopt_trackers.journal.payload import LAYER_ALPHA, LayerChoice, scalars
 
 
 def journals(path):

@@ -14,7 +14,7 @@ from mlflow import MlflowClient
 
 from wwopt import Analysis
 from wwopt_trackers import MLflowTracker, sync, verify
-from wwopt_trackers.courier import Courier
+from wwopt_trackers.delivery.sender import Courier
 
 # MLflow 3.17 calls what SQLAlchemy 2.1 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")

@@ -8,7 +8,7 @@ import torch
 
 import optunahub
 from wwopt_objectives import AlphaObjective
-from wwopt_trackers.journal import Journal
+from wwopt_trackers.journal.journal import Journal
 
 ROOT = Path(__file__).parents[2] / "optunahub" / "package"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from wwopt_trackers import MLflowTracker, WandbTracker, sync, verify
-from wwopt_trackers.journal import Journal
-from wwopt_trackers.process import start as start_courier
-from wwopt_trackers.sqlite import locked
+from wwopt_trackers.delivery.process import start as start_courier
+from wwopt_trackers.journal.journal import Journal
+from wwopt_trackers.journal.sqlite import locked
 
 # MLflow 3.17 calls what SQLAlchemy 2.1 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")

@@ -10,7 +10,7 @@ import pytest
 import wandb
 
 from wwopt_trackers import WandbTracker, sync, verify
-from wwopt_trackers.wandb_file import read_records
+from wwopt_trackers.backends.wandb.file import read_records
 
 
 def read_runs(folder):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from wwopt_trackers.accelerate import AccelerateTracker, from_accelerate
 from wwopt_trackers.callback import StudyCallback
+from wwopt_trackers.delivery.recovery import Synced, Verified, sync, verify
 from wwopt_trackers.local import LocalTracker
 from wwopt_trackers.mlflow import MLflowTracker
-from wwopt_trackers.recovery import Synced, Verified, sync, verify
-from wwopt_trackers.selection import STATES, Selection, select
+from wwopt_trackers.selection.select import STATES, Selection, select
 from wwopt_trackers.wandb import WandbTracker
 
 __all__ = [

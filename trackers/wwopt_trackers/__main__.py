@@ -3,6 +3,6 @@
 import sys
 from pathlib import Path
 
-from wwopt_trackers.process import attend
+from wwopt_trackers.delivery.process import attend
 
 attend(Path(sys.argv[1]))

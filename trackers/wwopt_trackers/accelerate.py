@@ -9,11 +9,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wwopt_trackers.tracker import STUDY, JournalTracker
+from wwopt_trackers.recording.tracker import STUDY, JournalTracker
 
 if TYPE_CHECKING:
-    from wwopt_trackers.destination import Point
-    from wwopt_trackers.records import Delivery, Entry, Run
+    from wwopt_trackers.backends.open_backend import Point
+    from wwopt_trackers.journal.records import Delivery, Entry, Run
 
 __all__ = ["AccelerateDestination", "AccelerateTracker", "from_accelerate"]
 

@@ -83,7 +83,7 @@ class StudyCallback:
             For a score, or for constraints.
         """
         from wwopt.analysis import Analysis  # noqa: PLC0415  (loads pandas)
-        from wwopt.pipeline import analyze  # noqa: PLC0415  (loads the engine)
+        from wwopt.engine.analyze import analyze  # noqa: PLC0415  (loads the engine)
 
         analysis = model if isinstance(model, Analysis) else analyze(model, progress=False, **self._options)
         for run in self._runs(trial.study, trial):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from wwopt_trackers.tracker import JournalTracker
+from wwopt_trackers.recording.tracker import JournalTracker
 
 __all__ = ["LocalTracker"]
 

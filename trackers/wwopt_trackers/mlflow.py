@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from wwopt_trackers.tracker import JournalTracker, trial_name
+from wwopt_trackers.recording.tracker import JournalTracker, trial_name
 
 __all__ = ["MLflowTracker", "default_uri"]
 
@@ -108,7 +108,7 @@ class MLflowTracker(JournalTracker):
         ValueError
             There is no such run, it is not complete, or the alias is reserved.
         """
-        from wwopt_trackers.mlflow_registry import promote  # noqa: PLC0415  (loads mlflow)
+        from wwopt_trackers.backends.mlflow.registry import promote  # noqa: PLC0415  (loads mlflow)
 
         self.flush()
         return promote(self.about, trial_name(best), name, alias, weights)

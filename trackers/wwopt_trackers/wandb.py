@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from wwopt_trackers.tracker import JournalTracker, trial_name
+from wwopt_trackers.recording.tracker import JournalTracker, trial_name
 
 __all__ = ["WandbTracker", "key_is_set"]
 
@@ -101,7 +101,7 @@ class WandbTracker(JournalTracker):
         ValueError
             There is no such run, it is not complete, or the alias is reserved.
         """
-        from wwopt_trackers.wandb_registry import promote  # noqa: PLC0415  (loads wandb)
+        from wwopt_trackers.backends.wandb.registry import promote  # noqa: PLC0415  (loads wandb)
 
         self.flush()
         return promote(self.about, self._folder, trial_name(best), name=name, alias=alias, weights=weights)

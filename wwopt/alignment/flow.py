@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from wwopt.weights.fused import GATES
+from wwopt.weights.matrices.fused import GATES
 
 __all__ = ["NOWHERE", "Flow", "Writers"]
 

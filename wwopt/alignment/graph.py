@@ -13,7 +13,7 @@ import torch
 from torch import fx, nn
 
 from wwopt.alignment.flow import NOWHERE, Flow, Writers
-from wwopt.twin import twin
+from wwopt.response.replica import twin
 
 __all__ = ["Space", "spaces_by_graph", "spaces_by_order"]
 

@@ -10,21 +10,21 @@ import typer
 from typer.exceptions import TyperException
 
 from wwopt import __version__
-from wwopt.cli import analyzing, choosing, demonstrating, logged, reporting, watching
+from wwopt.cli.commands import analyze, demo, rank, report, tracked, watch
+from wwopt.cli.exit_codes import BAD_INPUT, DONE, INTERRUPTED, warn
 from wwopt.cli.options import examples
-from wwopt.cli.status import BAD_INPUT, DONE, INTERRUPTED, warn
 
 __all__ = ["app", "run"]
 
 app = typer.Typer(
     name="wwopt", no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, suggest_commands=True
 )
-app.add_typer(analyzing.commands)
-app.add_typer(choosing.commands)
-app.add_typer(watching.commands)
-app.add_typer(reporting.commands)
-app.add_typer(demonstrating.commands)
-app.add_typer(logged.commands)
+app.add_typer(analyze.commands)
+app.add_typer(rank.commands)
+app.add_typer(watch.commands)
+app.add_typer(report.commands)
+app.add_typer(demo.commands)
+app.add_typer(tracked.commands)
 
 
 def run(arguments: list[str] | None = None) -> int:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from wwopt.comparison.causes import diagnose, diagnose_vectors
 from wwopt.comparison.changes import Change, as_stored, measure_change, stored_shape
-from wwopt.comparison.diagnosis import diagnose, diagnose_vectors
 from wwopt.comparison.network import Versions, read_vectors, rename_as
-from wwopt.comparison.orders import Finding
+from wwopt.comparison.reordering import Finding
 from wwopt.comparison.thresholds import Thresholds
-from wwopt.execution import run
-from wwopt.pipeline import analyze
+from wwopt.engine.analyze import analyze
+from wwopt.engine.parallel import run
 
 if TYPE_CHECKING:
     import os
@@ -138,7 +138,7 @@ def compare(
 
 
 def _chosen(weights: Weights, include: Any, exclude: Any) -> list[WeightMatrix]:
-    from wwopt.settings import Settings  # noqa: PLC0415
+    from wwopt.engine.settings import Settings  # noqa: PLC0415
 
     settings = Settings(include=include, exclude=exclude, min_evals=2)
     left_out = ("not in `include`", "in `exclude`")

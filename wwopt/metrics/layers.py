@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from wwopt.powerlaw import PowerLawFit
 
 if TYPE_CHECKING:
-    from wwopt.elements import Moments
+    from wwopt.null.traps import Traps
     from wwopt.powerlaw import EstimatorName
-    from wwopt.traps import Traps
+    from wwopt.spectra.moments import Moments
 
 __all__ = ["Floats", "Layers", "Weights", "total"]
 

@@ -11,15 +11,15 @@ from scipy import special
 from wwopt.metrics.layers import Floats, Layers, total
 from wwopt.metrics.norms import spectral_norm
 from wwopt.metrics.registry import metric
-from wwopt.noise import spike_p_values, spread_p_values
-from wwopt.null import (
+from wwopt.null.laws import (
     marchenko_pastur_edge,
     marchenko_pastur_quantiles,
     marchenko_pastur_spectrum,
     tracy_widom_quantile,
     tracy_widom_scaling,
 )
-from wwopt.null_alpha import alpha_of_noise
+from wwopt.null.noise_alpha import alpha_of_noise
+from wwopt.null.noise_tests import spike_p_values, spread_p_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable

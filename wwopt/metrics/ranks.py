@@ -10,7 +10,7 @@ from scipy import special
 from wwopt.metrics.layers import Floats, Layers, total
 from wwopt.metrics.norms import norm, spectral_norm
 from wwopt.metrics.registry import WEIGHTWATCHER, metric
-from wwopt.null import marchenko_pastur_spectrum
+from wwopt.null.laws import marchenko_pastur_spectrum
 
 WEAK = 1e-6  # eigenvalues below this share of the largest are weak
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wwopt.plots.by_layer import UNUSABLE
 from wwopt.plots.canvas import BLUE, ORANGE, band, figure, legend
-from wwopt.plots.flow import UNUSABLE
 from wwopt.plots.scale import Scale, scale_of
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from wwopt.plots.by_layer import draw_flow
 from wwopt.plots.canvas import blank, open_axes, short
 from wwopt.plots.distribution import draw_histogram
-from wwopt.plots.flow import draw_flow
 from wwopt.plots.scale import Scale, scale_of
 
 if TYPE_CHECKING:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wwopt.metrics import METRICS
+from wwopt.ranking.architecture import are_same, unrelated
 from wwopt.ranking.intervals import draws_of_mean, draws_of_score
-from wwopt.ranking.kinship import are_same, unrelated
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wwopt.analysis import Analysis
-    from wwopt.ranking.kinship import Profile
+    from wwopt.ranking.architecture import Profile
     from wwopt.score import Score
 
 __all__ = ["ALPHA_WEIGHTED", "SCORE", "Choice", "Judge", "choose"]

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from wwopt.ranking.candidates import FAULTS, Candidate, expand, fingerprint, inspect, read
+from wwopt.engine.settings import Settings
+from wwopt.ranking.architecture import Profile, are_family, are_same, profile_of
 from wwopt.ranking.intervals import rank_draws
-from wwopt.ranking.kinship import Profile, are_family, are_same, profile_of
 from wwopt.ranking.metric import ALPHA_WEIGHTED, SCORE, Choice, Judge, choose
 from wwopt.score import Score, common_score
-from wwopt.settings import Settings
+from wwopt.sources.candidates import FAULTS, Candidate, expand, fingerprint, inspect, read
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from wwopt.score.alignment import AlignmentScore
-from wwopt.score.alpha import AlphaScore
-from wwopt.score.response import ResponseScore
+from wwopt.score.alignment_score import AlignmentScore
+from wwopt.score.alpha_score import AlphaScore
+from wwopt.score.response_score import ResponseScore
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis

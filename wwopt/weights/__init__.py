@@ -1,8 +1,9 @@
 """Every way in: sources become a lazy stream of weight matrices."""
 
-from wwopt.weights.difference import subtract
-from wwopt.weights.matrix import NamedTensor, WeightMatrix, Weights
-from wwopt.weights.memory import is_module
-from wwopt.weights.sources import open_weights
+from wwopt.weights.matrices.difference import subtract
+from wwopt.weights.matrices.matrix import WeightMatrix, Weights
+from wwopt.weights.open import open_weights
+from wwopt.weights.tensors.memory import is_module
+from wwopt.weights.tensors.tensor import NamedTensor
 
 __all__ = ["NamedTensor", "WeightMatrix", "Weights", "is_module", "open_weights", "subtract"]

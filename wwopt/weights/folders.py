@@ -6,12 +6,15 @@ import json
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wwopt.weights.layout import to_matrices
-from wwopt.weights.lora import CONFIG, read_adapter
-from wwopt.weights.matrix import NamedTensor, Weights
-from wwopt.weights.safetensors import read_sharded
+from wwopt.weights.formats.safetensors import read_sharded
+from wwopt.weights.matrices.layout import to_matrices
+from wwopt.weights.matrices.lora import CONFIG, read_adapter
+from wwopt.weights.tensors.tensor import NamedTensor
+
+if TYPE_CHECKING:
+    from wwopt.weights.matrices.matrix import Weights
 
 __all__ = ["MODELS", "SUFFIXES", "WHOLE", "read_folder", "read_index"]
 

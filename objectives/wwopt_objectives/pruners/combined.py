@@ -1,0 +1,87 @@
+"""Pruners put together: any, all or some of several; and one for constraints that a trial has already broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Literal
+
+from optuna.pruners import BasePruner
+
+from wwopt_objectives.trial.prune_reason import ask, warn_of_hyperband
+
+if TYPE_CHECKING:
+    import optuna
+    from optuna.trial import FrozenTrial
+
+__all__ = ["CombinedPruner", "ConstraintPruner"]
+
+OURS = "ww_"  # constraints that are set at the end of a trial; a retried one inherits those of its predecessor
+
+
+class CombinedPruner(BasePruner):
+    """Prune a trial that enough of several pruners would stop.
+
+    Parameters
+    ----------
+    pruners : iterable of BasePruner
+        At least one. Each is asked at every report, also when the decision is already clear, since some count.
+    at_least : int or "all"
+        How many must agree: 1 for any of them, "all" for every one.
+
+    Examples
+    --------
+    >>> from optuna.pruners import MedianPruner
+    >>> from wwopt_objectives import AlphaPruner
+    >>> pruner = CombinedPruner([AlphaPruner(), MedianPruner()], at_least=1)
+    """
+
+    def __init__(self, pruners: Iterable[BasePruner], *, at_least: int | Literal["all"] = 1) -> None:
+        self._pruners = tuple(pruners)
+        wrong = next((pruner for pruner in self._pruners if not isinstance(pruner, BasePruner)), None)
+        if wrong is not None:
+            raise TypeError(f"`pruners` must be Optuna pruners, got {type(wrong).__name__}.")
+        if not self._pruners:
+            raise ValueError("`pruners` must hold at least one pruner.")
+        self._at_least = len(self._pruners) if at_least == "all" else at_least
+        if not (isinstance(self._at_least, int) and 1 <= self._at_least <= len(self._pruners)):
+            raise ValueError(
+                f'`at_least` must be "all" or from 1 to the number of pruners, {len(self._pruners)}, got {at_least!r}.'
+            )
+        warn_of_hyperband(self._pruners)
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Decide as Optuna asks; `reason` says why."""
+        return self.reason(study, trial) is not None
+
+    def reason(self, study: optuna.Study, trial: FrozenTrial) -> str | None:
+        """Say why a trial should be pruned, or None where it should go on."""
+        answers = [ask(pruner, study, trial) for pruner in self._pruners]
+        reasons = [reason for reason in answers if reason is not None]
+        return "; ".join(reasons) if len(reasons) >= self._at_least else None
+
+
+class ConstraintPruner(BasePruner):
+    """Prune a trial as soon as one of its own constraints is broken.
+
+    For what is known before the training ends, such as the size of a network: call
+    ``trial.set_constraint("megabytes", size - 10)`` in ``train``. Optuna's samplers learn from it all the same.
+    The constraints of `apply_constraints`, whose names begin with ``ww_``, come at the end and do not count.
+
+    Examples
+    --------
+    >>> from wwopt_objectives import AlphaPruner
+    >>> pruner = CombinedPruner([ConstraintPruner(), AlphaPruner()])
+    """
+
+    def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
+        """Decide as Optuna asks; `reason` says why."""
+        return self.reason(study, trial) is not None
+
+    def reason(self, study: optuna.Study, trial: FrozenTrial) -> str | None:  # noqa: ARG002  (a pruner's signature)
+        """Say which constraint is broken, or None."""
+        broken = (
+            f"infeasible: {key} is {value:g} above zero"
+            for key, value in sorted(trial.constraints.items())
+            if value > 0 and not key.startswith(OURS)
+        )
+        return next(broken, None)

@@ -1,0 +1,1 @@
+"""What happens to one trial: its evaluations, its record on the study, its weights, its constraints."""

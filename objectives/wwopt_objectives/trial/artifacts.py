@@ -1,0 +1,106 @@
+"""The winner's weights and analysis, kept in an Optuna artifact store."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from optuna.artifacts import FileSystemArtifactStore, download_artifact
+from safetensors.torch import load_file
+
+from wwopt.analysis import Analysis
+from wwopt_objectives.trial.selection import select
+
+if TYPE_CHECKING:
+    import optuna
+    import torch
+    from optuna.artifacts._protocol import ArtifactStore
+
+__all__ = ["ATTRIBUTE", "FILES", "Best", "default_store", "load_best"]
+
+ATTRIBUTE = "ww_artifacts"
+FOLDER = "ww_artifact_folder"
+DEFAULT_FOLDER = "wwopt-artifacts"
+FILES = {"weights": "weights.safetensors", "analysis": "analysis.npz"}
+
+
+@dataclass(frozen=True)
+class Best:
+    """The winning trial with what was kept of it.
+
+    Attributes
+    ----------
+    trial : optuna.trial.FrozenTrial
+        The trial.
+    state_dict : dict of str to torch.Tensor
+        The weights, ready for ``model.load_state_dict``.
+    analysis : wwopt.Analysis
+        The analysis of these weights.
+    """
+
+    trial: optuna.trial.FrozenTrial
+    state_dict: dict[str, torch.Tensor]
+    analysis: Analysis
+
+
+def default_store(study: optuna.Study) -> FileSystemArtifactStore:
+    """Open the store that is used when none is given: ``./wwopt-artifacts``, or the folder the study already has."""
+    folder = Path(study.user_attrs.get(FOLDER) or Path(DEFAULT_FOLDER).absolute())
+    folder.mkdir(parents=True, exist_ok=True)
+    if FOLDER not in study.user_attrs:
+        study.set_user_attr(FOLDER, str(folder))
+    return FileSystemArtifactStore(folder)
+
+
+def load_best(
+    study: optuna.Study,
+    *,
+    trial: optuna.trial.FrozenTrial | None = None,
+    artifact_store: ArtifactStore | None = None,
+) -> Best:
+    """Load the weights and the analysis of a study's winner; with two directions of the one that `select` chooses.
+
+    Parameters
+    ----------
+    study : optuna.Study
+        A study that was run with `AlphaObjective`.
+    trial : optuna.trial.FrozenTrial, optional
+        One of its trials, what `select` chose for example; None for the winner.
+    artifact_store : optional
+        The store that the objective was given; None for its default folder.
+
+    Raises
+    ------
+    ValueError
+        No trial is complete and feasible, or nothing was kept of the winner.
+    """
+    trial = trial or _winner(study)
+    ids = trial.user_attrs.get(ATTRIBUTE)
+    if ids is None:
+        raise ValueError(
+            f"No weights were kept of trial {trial.number}: it was not run by an AlphaObjective that keeps them, "
+            "or another trial was already better when it ended."
+        )
+    store = artifact_store if artifact_store is not None else default_store(study)
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {kind: Path(folder) / name for kind, name in FILES.items()}
+        for kind, path in paths.items():
+            download_artifact(artifact_store=store, file_path=str(path), artifact_id=ids[kind])
+        return Best(trial, load_file(paths["weights"]), Analysis.load(paths["analysis"]))
+
+
+def _winner(study: optuna.Study) -> optuna.trial.FrozenTrial:
+    if len(study.directions) > 1:
+        return select(study)
+    try:
+        return study.best_trial
+    except ValueError as error:
+        reasons = Counter(str(trial.user_attrs.get("ww_pruned_by") or trial.state.name) for trial in study.trials)
+        common = f" Most common: {reasons.most_common(1)[0][0]}." if reasons else ""
+        raise ValueError(
+            f"None of the {len(study.trials)} trials of {study.study_name!r} is complete and feasible, so there is no "
+            f"winner.{common} Run more trials, or change the search space."
+        ) from error

@@ -1,0 +1,1 @@
+"""MLflow: runs written, read back and promoted."""

@@ -1,0 +1,1 @@
+"""From `tracker.log` to the journal, in the training process."""

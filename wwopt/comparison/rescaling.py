@@ -1,0 +1,214 @@
+"""Layers that have grown or shrunk by a factor: for themselves, or in a way that the network takes back."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wwopt.comparison.network import is_key, is_query, writes_rows
+from wwopt.comparison.reordering import Finding
+
+if TYPE_CHECKING:
+    from wwopt.comparison.changes import Change
+    from wwopt.comparison.network import Versions
+    from wwopt.comparison.thresholds import Thresholds
+
+__all__ = ["find_scales"]
+
+Floats = NDArray[np.float64]
+
+MOST_OF_IT = 0.5  # relative distance that a rounding to a grid may leave beside a factor
+EPSILON = 1e-5  # torch's, in a batch normalisation
+EXACT = 0.03  # relative deviation up to which two factors count as one
+
+
+@dataclass(frozen=True)
+class _Scaled:
+    """A layer that is the reference's but for factors along an axis; ``uniform`` where all are one number."""
+
+    layer: str
+    factors: tuple[Floats, Floats]  # of rows, of columns
+    explained: tuple[bool, bool]  # whether those of rows, those of columns explain the change
+    uniform: float | None
+
+
+def find_scales(versions: Versions, thresholds: Thresholds) -> dict[str, Finding]:
+    """Explain the layers that have changed by factors only."""
+    scaled = {
+        name: one for name, change in versions.changes.items() if (one := _scaled(name, change, thresholds)) is not None
+    }
+    return {name: _explain(one, scaled, versions) for name, one in scaled.items()}
+
+
+def _scaled(name: str, change: Change, thresholds: Thresholds) -> _Scaled | None:
+    """Read the factors off, where they explain the change and one of them is large enough to matter."""
+    if change.distance <= thresholds.scale or not math.isfinite(change.distance):
+        return None
+    limits = math.log1p(thresholds.scale), thresholds.tolerance
+    rest = change.remainder(None)
+    close = rest < (MOST_OF_IT if math.isfinite(change.steps) else thresholds.tolerance)
+    if close and change.scale > 0 and abs(math.log(change.scale)) > max(limits[0], rest):
+        return _Scaled(name, (change.factors(0), change.factors(1)), (True, True), change.scale)
+    explained = tuple(_explains(change, axis, limits) for axis in (0, 1))
+    if not any(explained):
+        return None
+    return _Scaled(name, (change.factors(0), change.factors(1)), (explained[0], explained[1]), None)
+
+
+def _explains(change: Change, axis: int, limits: tuple[float, float]) -> bool:
+    """Whether one factor for each row, or each column, leaves little of the change."""
+    if change.remainder(axis) > min(limits[1], change.remainder(None) / 3):
+        return False
+    factors = change.factors(axis)[change.before[axis] > 0]
+    return bool(factors.all() and ((factors < 0).any() or np.abs(np.log(np.abs(factors))).max() > limits[0]))
+
+
+def _explain(one: _Scaled, scaled: dict[str, _Scaled], versions: Versions) -> Finding:
+    reason = (
+        _statistics(one, versions)
+        or _folded(one, versions)
+        or _norm(one, versions)
+        or _embeddings(one, scaled, versions)
+        or _partner(one, scaled, versions)
+        or _gain(one, versions)
+    )
+    if reason:
+        return Finding(True, "", f"{_what(one)}, {reason}")
+    return Finding(False, "scaled", f"{_what(one)} and nothing takes it back{_hint(one, versions)}")
+
+
+def _what(one: _Scaled) -> str:
+    if one.uniform is not None:
+        return f"scaled by {one.uniform:.3g}"
+    axis = 0 if one.explained[0] else 1
+    factors = one.factors[axis]
+    return f"{('rows', 'columns')[axis]} scaled by {factors.min():.3g} to {factors.max():.3g}"
+
+
+def _written(one: _Scaled, versions: Versions) -> Floats | None:
+    """Factors of the outputs."""
+    axis = 0 if writes_rows(versions.pairs[one.layer][0]) else 1
+    return one.factors[axis] if one.explained[axis] else None
+
+
+def _read(one: _Scaled, versions: Versions) -> Floats | None:
+    """Factors of the inputs."""
+    axis = 1 if writes_rows(versions.pairs[one.layer][0]) else 0
+    return one.factors[axis] if one.explained[axis] else None
+
+
+def _statistics(one: _Scaled, versions: Versions) -> str:
+    """A batch normalisation whose running statistics have moved along."""
+    factors, behind = _written(one, versions), versions.norm_behind(one.layer)
+    if factors is None:
+        return ""
+    for stem in [behind] if behind else versions.norms():
+        variances, means = versions.vectors(f"{stem}.running_var"), versions.vectors(f"{stem}.running_mean")
+        if variances is None or means is None or len(variances[0]) != len(factors):
+            continue
+        width, now = (np.sqrt(np.maximum(variance, 0)) for variance in variances)
+        size = np.abs(factors) * (width + np.abs(means[0]))
+        if _close(now, factors * width, width) and _close(means[1], factors * means[0], float(size.max())):
+            return f"which {stem} removes: its running statistics moved along"
+    return ""
+
+
+def _folded(one: _Scaled, versions: Versions) -> str:
+    """A batch normalisation that the candidate no longer has, multiplied into the layer."""
+    factors, stem = _written(one, versions), versions.norm_behind(one.layer)
+    variance = versions.before.get(f"{stem}.running_var")
+    if factors is None or variance is None or f"{stem}.running_var" in versions.after:
+        return ""
+    expected = versions.before[f"{stem}.weight"] / np.sqrt(variance + EPSILON)
+    return f"which {stem} did before and is gone" if _close(factors, expected, np.abs(expected)) else ""
+
+
+def _norm(one: _Scaled, versions: Versions) -> str:
+    """A normalisation without statistics that reads the layer and nothing else; with attention there are shortcuts."""
+    if one.uniform is None or one.uniform <= 0 or not _bias_scaled(one, versions):
+        return ""
+    if versions.pairs[one.layer][0].layer_type == "embedding" or versions.has_attention:
+        return ""
+    stem = versions.norm_behind(one.layer)
+    if stem is None or f"{stem}.running_var" in versions.before:
+        return ""
+    return f"which {stem} removes" if _unchanged(versions, f"{stem}.weight") else ""
+
+
+def _embeddings(one: _Scaled, scaled: dict[str, _Scaled], versions: Versions) -> str:
+    """Embeddings that are added up and normalised, all scaled alike."""
+    parent = one.layer.rpartition(".")[0]
+    if one.uniform is None or one.uniform <= 0 or versions.pairs[one.layer][0].layer_type != "embedding":
+        return ""
+    together = [name for name, (before, _) in versions.pairs.items()
+                if before.layer_type == "embedding" and name.rpartition(".")[0] == parent]  # fmt: skip
+    factors = [scaled[name].uniform if name in scaled else None for name in together]
+    alike = all(factor is not None and abs(factor / one.uniform - 1) <= EXACT for factor in factors)
+    stem = next((stem for stem in versions.norms() if stem.rpartition(".")[0] == parent), None)
+    return f"as {stem} reads them all scaled alike and removes it" if alike and stem else ""
+
+
+def _partner(one: _Scaled, scaled: dict[str, _Scaled], versions: Versions) -> str:
+    """Another layer whose inputs take back what this one's outputs gained, or the other way round."""
+    written, read = _written(one, versions), _read(one, versions)
+    for name, other in scaled.items():
+        if name == one.layer:
+            continue
+        if written is not None and _inverse(written, _read(other, versions)) and _bias_scaled(one, versions):
+            return f"which {name} takes back"
+        if read is not None and _inverse(_written(other, versions), read) and _bias_scaled(other, versions):
+            return f"which takes back what {name} gained"
+        if (is_query(one.layer) and is_key(name)) or (is_key(one.layer) and is_query(name)):
+            theirs = _written(other, versions)
+            if written is not None and theirs is not None and _inverse(written, theirs):
+                return f"which {name} takes back"
+    return ""
+
+
+def _gain(one: _Scaled, versions: Versions) -> str:
+    """A normalisation before the layer whose gain and bias have changed by the inverse."""
+    read = _read(one, versions)
+    if read is None:
+        return ""
+    for stem in versions.norms():
+        gains, biases = versions.vectors(f"{stem}.weight"), versions.vectors(f"{stem}.bias")
+        if gains is None or len(gains[0]) != len(read):
+            continue
+        if all(pair is None or _close(pair[1] * read, pair[0], np.abs(pair[0])) for pair in (gains, biases)):
+            return f"which {stem} takes back"
+    return ""
+
+
+def _hint(one: _Scaled, versions: Versions) -> str:
+    """Say where a normalisation would have removed it, had its statistics moved along."""
+    stem = versions.norm_behind(one.layer)
+    stale = stem is not None and _unchanged(versions, f"{stem}.running_var")
+    return f"; the running statistics of {stem} are the old ones" if stale else ""
+
+
+def _inverse(written: Floats | None, read: Floats | None) -> bool:
+    """Whether one side's factors take back the other's, which may hold each unit several times in a row."""
+    if written is None or read is None or len(read) % len(written) or not (written > 0).all():
+        return False
+    return _close(np.repeat(written, len(read) // len(written)) * read, np.ones(len(read)), 1.0)
+
+
+def _bias_scaled(one: _Scaled, versions: Versions) -> bool:
+    vectors, factors = versions.vectors(f"{one.layer}.bias"), _written(one, versions)
+    if vectors is None or factors is None or len(vectors[0]) != len(factors):
+        return True
+    return _close(vectors[1], factors * vectors[0], float(np.abs(factors * vectors[0]).max()))
+
+
+def _unchanged(versions: Versions, vector: str) -> bool:
+    vectors = versions.vectors(vector)
+    return vectors is not None and _close(vectors[1], vectors[0], np.abs(vectors[0]))
+
+
+def _close(actual: Floats, expected: Floats, size: Floats | float) -> bool:
+    """Whether two vectors agree up to rounding, measured by the size of what they hold."""
+    return bool((np.abs(actual - expected) <= EXACT * np.maximum(np.abs(expected), size)).all())

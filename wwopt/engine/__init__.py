@@ -1,0 +1,1 @@
+"""From a source to an `Analysis`: settings, cache, the work on each layer, and who does it."""

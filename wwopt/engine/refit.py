@@ -1,0 +1,84 @@
+"""Fit spectra again that were kept: the numbers of this version, without the weights."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from wwopt.analysis import to_details
+from wwopt.engine.measure import intervals_of, statuses, warning_of
+from wwopt.metrics import METRICS, Layers
+from wwopt.powerlaw import ESTIMATORS, fit_powerlaws
+from wwopt.spectra import zero_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from wwopt.analysis import Analysis
+    from wwopt.powerlaw import EstimatorName
+
+__all__ = ["refit"]
+
+
+def refit(analysis: Analysis, *, estimator: EstimatorName | None = None) -> Analysis:
+    """Compute everything again that follows from an analysis's spectra.
+
+    What needs the weights is kept: correlation traps, p-values and pairs of layers.
+
+    Parameters
+    ----------
+    analysis : Analysis
+        As it was saved, perhaps by an older version.
+    estimator : {"mle", "hill", "peak", "tpl"}, optional
+        Of alpha. None: the one that the analysis was made with.
+
+    Returns
+    -------
+    Analysis
+        With the same layers and spectra.
+
+    Raises
+    ------
+    ValueError
+        There is no such estimator.
+
+    Examples
+    --------
+    >>> import numpy as np, wwopt
+    >>> analysis = wwopt.analyze({"fc.weight": np.random.default_rng(0).normal(size=(80, 60))})
+    >>> refit(analysis).details["alpha"].equals(analysis.details["alpha"])
+    True
+    """
+    if estimator not in (None, *ESTIMATORS):
+        raise ValueError(f"`estimator` must be among {', '.join(ESTIMATORS)}, got {estimator!r}.")
+    settings = {**analysis.settings, "estimator": estimator or analysis.settings.get("estimator", "mle")}
+    rows = [
+        {**row, **_fitted(row, analysis.spectra[row["name"]], settings)}
+        for row in analysis.details.to_dict(orient="records")
+    ]
+    return replace(analysis, details=to_details(rows), settings=settings)
+
+
+def _fitted(row: Mapping[Any, Any], evals: NDArray[np.float64], settings: Mapping[str, Any]) -> dict[str, Any]:
+    if not (np.isfinite(evals[-1]) and evals[-1] > 0):
+        return {"warning": "", **{name: math.nan for name, metric in METRICS.items() if not metric.needs_weights}}
+    kept = {name: row.get(name, math.nan) for name, metric in METRICS.items() if metric.needs_weights}
+    tolerance = settings.get("zero_tol")
+    if tolerance is None:
+        tolerance = zero_limit(float(evals[-1]), row["N"], precision=settings.get("precision", "double"))
+    estimator: EstimatorName = settings["estimator"]
+    tails = [evals[evals > tolerance]]
+    fits = fit_powerlaws(tails, estimator=estimator)
+    intervals = intervals_of(tails, fits, estimator, settings.get("confidence"), settings.get("seed", 0))
+    layers = Layers(evals[None], row["rf"], row["N"], row["M"], np.array([tolerance]), fits, estimator, intervals)
+    randomized = settings.get("randomize", True)
+    names = [name for name, metric in METRICS.items() if name not in kept and (randomized or not metric.randomized)]
+    with np.errstate(all="ignore"):
+        numbers = {name: float(METRICS[name].compute(layers)[0]) for name in names}
+    status = statuses(layers)[0]
+    return {"status": status, "warning": warning_of(status, numbers | kept, estimator), **numbers, **kept}

@@ -1,0 +1,67 @@
+"""What each estimator of alpha gives for noise: the number that a layer's alpha is to be read against."""
+
+from __future__ import annotations
+
+import json
+import math
+from functools import cache, lru_cache
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wwopt.null.laws import marchenko_pastur_spectrum
+from wwopt.powerlaw import fit_powerlaw
+
+if TYPE_CHECKING:
+    from wwopt.powerlaw import EstimatorName
+
+__all__ = ["alpha_of_noise"]
+
+Floats = NDArray[np.float64]
+
+TABLE = "noise_alpha.json"
+
+
+@lru_cache(maxsize=1024)
+def alpha_of_noise(estimator: EstimatorName, N: int, M: int, k: int = 1) -> float:
+    """Median alpha of k pooled Gaussian matrices of shape (N, M).
+
+    Hill's estimator is applied to the law of Marchenko and Pastur. The others search for xmin, so that the law has no
+    answer: theirs is interpolated in a table of simulated medians, over the logarithms of M, N/M and k, and goes on
+    in a straight line beyond it.
+
+    Parameters
+    ----------
+    estimator : {"mle", "hill", "peak", "tpl"}
+        As in `wwopt.powerlaw.fit_powerlaw`.
+    N, M, k : int
+        Shape, ``N >= M``, and number of matrices.
+
+    Notes
+    -----
+    ``python -m benchmarks.engine.noise_alphas`` makes the table. Medians scatter: expect 5% of alpha, with
+    "peak" 20%.
+
+    Examples
+    --------
+    >>> round(alpha_of_noise("hill", 10_000, 10_000), 2)
+    2.12
+    """
+    if estimator == "hill":
+        fit = fit_powerlaw(marchenko_pastur_spectrum(N, M), estimator="hill")
+        return fit.alpha if fit else math.nan
+    axes, values = _table(estimator)
+    for axis, x in zip(axes, np.log([M, N / M, k]), strict=True):
+        i = int(np.clip(np.searchsorted(axis, x) - 1, 0, len(axis) - 2))
+        share = (x - axis[i]) / (axis[i + 1] - axis[i])
+        values = (1 - share) * values[i] + share * values[i + 1]
+    return max(0.0, math.expm1(float(values)))
+
+
+@cache
+def _table(estimator: EstimatorName) -> tuple[list[Floats], Floats]:
+    """Logarithms of the sizes, and of one plus the medians."""
+    content = json.loads(files("wwopt.null").joinpath(TABLE).read_text(encoding="utf-8"))
+    return [np.log(content[axis]) for axis in ("M", "Q", "k")], np.log1p(content[estimator])

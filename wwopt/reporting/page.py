@@ -1,0 +1,212 @@
+"""The page: analyses in, one HTML file out that asks nobody for anything."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import math
+import os
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wwopt import __version__
+from wwopt.analysis import LEADING, Analysis
+from wwopt.metrics import METRICS
+from wwopt.null.traps import STRONG_TRAP
+from wwopt.plots.scale import scale_of
+from wwopt.reporting.charts import HEIGHT, flow, histogram, spectra
+from wwopt.reporting.formatting import MISSING, clean, shown
+from wwopt.reporting.standings import places
+from wwopt.reporting.verdict import judge
+from wwopt.score import default_score
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from jinja2 import Environment
+
+__all__ = ["render_report", "write_report"]
+
+HEAVIEST = 6  # layers named as those that weigh most in a score
+TIMES = " \N{MULTIPLICATION SIGN} "
+
+
+def write_report(analyses: Analysis | Mapping[str, Analysis], path: str | os.PathLike[str]) -> Path:
+    """Write `render_report` into a file.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
+    target = Path(path)
+    target.write_text(render_report(analyses), encoding="utf-8")
+    return target
+
+
+def render_report(analyses: Analysis | Mapping[str, Analysis], *, unreadable: Mapping[str, str] | None = None) -> str:
+    """Render one self-contained page: verdict, charts, every layer with its spectrum, advice.
+
+    It loads nothing and runs nothing but its own script, which its content security policy holds it to. Names of
+    layers and networks are untrusted text.
+
+    Parameters
+    ----------
+    analyses : Analysis, or mapping of str to Analysis
+        One network, or several by name, to be set side by side.
+    unreadable : mapping of str to str, optional
+        Networks that could not be read, and why.
+
+    Returns
+    -------
+    str
+        HTML.
+
+    Raises
+    ------
+    ValueError
+        There is nothing to show.
+    ImportError
+        Jinja is not installed.
+    """
+    by_name = {"network": analyses} if isinstance(analyses, Analysis) else dict(analyses)
+    if not by_name:
+        raise ValueError("`analyses` must hold at least one network.")
+    networks = [{"key": name, **_network(name, analysis)} for name, analysis in by_name.items()]
+    style, script = _asset("page.css"), _asset("page.js")
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            networks=networks,
+            several=len(networks) > 1,
+            comparison=places(by_name) if len(networks) > 1 else None,
+            unreadable={clean(name): clean(reason) for name, reason in (unreadable or {}).items()},
+            data=_data(by_name),
+            policy=_policy(style, script),
+            style=style,
+            script=script,
+            height=HEIGHT,
+            version=__version__,
+        )
+    )
+
+
+def _network(name: str, analysis: Analysis) -> dict[str, Any]:
+    rows = analysis.details
+    alpha, scale = rows["alpha"].dropna(), scale_of(analysis)
+    total = max(len(rows), 1)
+    return {
+        "name": clean(name),
+        "verdict": judge(analysis),
+        "score": _score(analysis),
+        "layers": [_layer(row) for row in _rows(rows)],
+        "skipped": [(clean(name), clean(reason)) for name, reason in analysis.skipped.itertuples(index=False)],
+        "scale": scale,
+        "flow": flow(rows, scale),
+        "histogram": histogram(rows, scale),
+        "numbers": {
+            "layers": str(len(rows)),
+            "median alpha": f"{alpha.median():.2f}" if len(alpha) else MISSING,
+            "well trained": f"{alpha.between(scale.low, scale.high).sum() / total:.0%}",
+            "above": f"{(alpha > scale.high).sum() / total:.0%}",
+            "below": f"{(alpha < scale.low).sum() / total:.0%}",
+            "strong traps": str(int((rows["trap_energy"] > STRONG_TRAP).sum())),
+            "no alpha": str(int(rows["alpha"].isna().sum())),
+        },
+    }
+
+
+def _score(analysis: Analysis) -> dict[str, Any]:
+    """The recommended score with what it is made of; only what every score has."""
+    score = default_score(analysis)
+    explained = score.explain(analysis)
+    weights = {clean(name): sum(terms.values()) for name, terms in explained["layers"].items()}
+    heaviest = sorted(weights.items(), key=lambda item: -item[1])[:HEAVIEST]
+    largest = max(map(abs, explained["terms"].values()), default=0) or 1
+    return {
+        "name": str(score.settings()["name"]),
+        "version": score.version,
+        "value": explained["score"],
+        "maximum": score.maximum,
+        "terms": [(name, value, 100 * abs(value) / largest) for name, value in explained["terms"].items()],
+        "heaviest": heaviest if len(set(weights.values())) > 1 else [],
+    }
+
+
+def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
+    return table.to_dict(orient="records")
+
+
+def _layer(row: Mapping[Any, Any]) -> dict[str, Any]:
+    broken = row["status"] != "success"
+    trapped = row["trap_energy"] > STRONG_TRAP
+    note = row["status"] if broken else row["warning"]
+    return {
+        "name": clean(row["name"]),
+        "type": clean(row["layer_type"]),
+        "shape": f"{row['N']}{TIMES}{row['M']}" + (f"{TIMES}{row['rf']}" if row["rf"] > 1 else ""),
+        "size": row["N"] * row["M"] * row["rf"],
+        "alpha": row["alpha"],
+        "D": row["D"],
+        "stable_rank": row["stable_rank"],
+        "signal": row["rand_distance"],
+        "trap_energy": row["trap_energy"],
+        "note": ", ".join(filter(None, [note, "trapped" if trapped else ""])),
+        "kind": " ".join(filter(None, ["broken" if broken else note, "trapped" if trapped else ""])),
+    }
+
+
+def _data(analyses: Mapping[str, Analysis]) -> dict[str, Any]:
+    """What the script draws from: numbers by column, and the spectra."""
+    columns = [name for name in next(iter(analyses.values())).details.columns if name not in LEADING]
+    return {
+        "columns": columns,
+        "about": {name: " ".join((METRICS[name].compute.__doc__ or "").split()) for name in columns if name in METRICS},
+        "networks": [
+            {
+                "rows": [
+                    [_number(value) for value in row] for row in analysis.details[columns].itertuples(index=False)
+                ],
+                "spectra": spectra(analysis),
+            }
+            for analysis in analyses.values()
+        ],
+    }
+
+
+def _number(value: Any) -> Any:
+    """A number with four digits, ready for JSON; text as it may be shown."""
+    if isinstance(value, str):
+        return clean(value)
+    return float(f"{value:.4g}") if math.isfinite(value) else None
+
+
+def _policy(style: str, script: str) -> str:
+    """Allow this style and this script by their hashes, and nothing else."""
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
+    return (
+        f"default-src 'none'; style-src 'sha256-{digests[0]}'; script-src 'sha256-{digests[1]}'; base-uri 'none'; "
+        "form-action 'none'; require-trusted-types-for 'script'"
+    )
+
+
+def _asset(name: str) -> str:
+    return files("wwopt.reporting").joinpath(name).read_text(encoding="utf-8")
+
+
+def _environment() -> Environment:
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  (an extra)
+    except ImportError as error:
+        raise ImportError("The report needs Jinja2. Run `pip install 'wwopt[report]'`.") from error
+    environment = Environment(
+        loader=PackageLoader("wwopt.reporting", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["number"] = shown
+    return environment

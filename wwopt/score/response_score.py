@@ -1,0 +1,114 @@
+"""`ResponseScore`: how layers fit each other, and whether the network tells inputs apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from wwopt.score.alignment_score import AlignmentScore
+from wwopt.score.base import Explained, Explanation, check_weights
+
+if TYPE_CHECKING:
+    from wwopt.analysis import Analysis
+
+__all__ = ["ResponseScore"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResponseScore(Explained):
+    """How badly a network's layers fit each other and how little it answers to noise; lower is better.
+
+    - ``alignment`` and ``rank``: the terms of `AlignmentScore`.
+    - ``response``: two times one less the information of its answers to noise. A network that has learned features
+      finds some of them in noise too, others in other noise, so that its answers are clear and differ; one that
+      has collapsed or diverged, or whose normalisation statistics are stale, answers everything nearly alike. An
+      untrained network may just pass its inputs on: the information counts only as far as some space fits.
+
+    - ``certainty``: a quarter of how sure it is of what it finds in noise, at the outputs' own scale. Networks that
+      memorised wrong labels are sure of everything. Good ones become sure too where labels are right, so it counts
+      little; `wrong_labels` counts it in full.
+
+    A network with a layer that is not ``success``, or whose answers are not finite, gets ``maximum``. So does one that
+    could not be run.
+
+    Parameters
+    ----------
+    rank : float
+        Weight of the rank term, 0 or more.
+    response : float
+        Weight of the response term, 0 or more.
+    fitting : float
+        Alignment of the best-fitting space from which on the information counts in full; in proportion below it.
+    certainty : float
+        Weight of the certainty term, 0 or more.
+
+    Notes
+    -----
+    Needs ``wwopt.analyze(module, alignment=True)``, and a module: a state dict cannot be run. Only the
+    certainty changes with the scale of the outputs; see `wwopt.response.information`.
+
+    Examples
+    --------
+    >>> import torch, wwopt
+    >>> model = torch.nn.Sequential(torch.nn.Linear(64, 96), torch.nn.ReLU(), torch.nn.Linear(96, 64))
+    >>> score = ResponseScore()
+    >>> score(wwopt.analyze(model, **score.requires)) < score.maximum
+    True
+    """
+
+    rank: float = 0.5
+    response: float = 2.0
+    fitting: float = 0.1
+    certainty: float = 0.25
+
+    version: ClassVar[int] = 2
+    requires: ClassVar[Mapping[str, Any]] = {"alignment": True, "response": True}
+
+    @classmethod
+    def wrong_labels(cls) -> ResponseScore:
+        """Score for labels that are known to be partly wrong: to be sure is then to have memorised.
+
+        Where the labels are right the order is worse with it; see docs/score.md.
+        """
+        return cls(certainty=1.0)
+
+    def __post_init__(self) -> None:
+        check_weights(self, ("rank", "response", "fitting", "certainty"))
+
+    def explain(self, analysis: Analysis) -> Explanation:
+        """Give the score, its terms, which add up to it, and the terms of each space and layer.
+
+        Raises
+        ------
+        ValueError
+            The analysis was made without ``alignment`` or without ``response``.
+        """
+        if analysis.response is None:
+            raise ValueError(
+                "`ResponseScore` needs what the network answers: call `wwopt.analyze(module, alignment=True)`."
+            )
+        fit = self._fit.explain(analysis)
+        told = analysis.response.information * self._trust(analysis)
+        usable = not math.isnan(told) and (analysis.words["status"] == "success").all()
+        terms = self.bounds()
+        if usable:
+            certainty = self.certainty * analysis.response.certainty
+            faults = {**fit["terms"], "response": self.response * (1 - told), "certainty": certainty}
+            terms = {name: faults[name] for name in terms}
+        return {"score": float(sum(terms.values())), "terms": terms, "layers": fit["layers"]}
+
+    def _trust(self, analysis: Analysis) -> float:
+        """Share of the information that counts."""
+        best = 0.0 if analysis.pairs is None else float(analysis.pairs["alignment"].max())
+        return 1.0 if self.fitting == 0 else min(max(best / self.fitting, 0.0), 1.0)
+
+    @property
+    def _fit(self) -> AlignmentScore:
+        return AlignmentScore(rank=self.rank)
+
+    def bounds(self) -> dict[str, float]:
+        """Give the most of each term."""
+        certainty = {"certainty": self.certainty} if self.certainty else {}
+        return {**self._fit.bounds(), "response": self.response, **certainty}

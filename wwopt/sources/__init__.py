@@ -1,0 +1,1 @@
+"""Resolve what a user names into candidates: weights, saved analyses, tables, runs and registered models."""

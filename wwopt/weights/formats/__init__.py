@@ -1,0 +1,1 @@
+"""Files with tensors: safetensors, PyTorch, NumPy."""

@@ -1,0 +1,179 @@
+"""Files of torch: a tensor, a state dict, a whole module, an exported program. None of their code is run."""
+
+from __future__ import annotations
+
+import json
+import math
+import zipfile
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from wwopt.weights.formats.pickle_stubs import Record, Storage, StoredTensor, Unreadable
+from wwopt.weights.formats.torch_container import Checkpoint, place, read_checkpoint, read_text
+from wwopt.weights.tensors.containers import weights_in
+from wwopt.weights.tensors.dtypes import ITEM_SIZES
+from wwopt.weights.tensors.memory import Identities
+from wwopt.weights.tensors.readers import InArray, InFile
+from wwopt.weights.tensors.tensor import NamedTensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["is_pt2", "read_pt2", "read_torch"]
+
+LAYER_TYPES = {
+    "torch.nn.modules.linear.Linear": "dense",
+    "torch.nn.modules.linear.Bilinear": "bilinear",
+    "torch.nn.modules.sparse.Embedding": "embedding",
+    "torch.nn.modules.sparse.EmbeddingBag": "embedding",
+    **{f"torch.nn.modules.conv.Conv{n}d": f"conv{n}d" for n in (1, 2, 3)},
+    **{f"torch.nn.modules.conv.ConvTranspose{n}d": f"conv_transpose{n}d" for n in (1, 2, 3)},
+}
+PT2_DTYPES = {
+    1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64",
+    9: "complex32", 10: "complex64", 11: "complex128", 12: "bool", 13: "bfloat16", 28: "uint16",
+    29: "float8_e4m3fn", 30: "float8_e5m2", 31: "float8_e4m3fnuz", 32: "float8_e5m2fnuz",
+}  # fmt: skip
+NOTHING = InArray(np.empty((0, 0)))
+
+
+def read_torch(path: Path) -> Iterator[NamedTensor]:
+    """Describe what a file by ``torch.save`` or ``torch.jit.save`` holds; its values are read when asked for."""
+    checkpoint = read_checkpoint(path)
+    places = _Places(path, checkpoint.storages)
+    for name, value, layer_type in _tensors(checkpoint, path):
+        if isinstance(value, StoredTensor):
+            yield places.describe(name, value, layer_type)
+        elif isinstance(value, Unreadable):
+            yield NamedTensor(name, (0, 0), "", NOTHING, unusable=f"a tensor that is {value.reason}")
+
+
+def is_pt2(path: Path) -> bool:
+    """Whether a file is an archive by ``torch.export.save``."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith("archive_format") for name in archive.namelist())
+    except (
+        zipfile.BadZipFile,
+        ValueError,
+        NotImplementedError,
+        EOFError,
+    ):  # said when it is read
+        return False
+
+
+def read_pt2(path: Path) -> Iterator[NamedTensor]:
+    """Describe the weights of an exported program.
+
+    Raises
+    ------
+    ValueError
+        The archive is damaged, or its weights are pickled.
+    """
+    try:
+        tensors, places = _pt2_entries(path)
+        described = [places.describe(name, tensor, None) for name, tensor in tensors]
+    except Exception as error:  # what is damaged can break anywhere
+        raise ValueError(f"{path} is not a readable pt2 archive: {error}") from error
+    return iter(described)
+
+
+def _pt2_entries(path: Path) -> tuple[list[tuple[str, StoredTensor]], _Places]:
+    with path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        config = next(name for name in archive.namelist() if name.endswith("data/weights/model_weights_config.json"))
+        folder = config.removesuffix("model_weights_config.json")
+        tensors = []
+        storages: dict[str, tuple[int, int]] = {}
+        for name, entry in json.loads(read_text(file, archive.getinfo(config)))["config"].items():
+            if entry["use_pickle"]:
+                raise ValueError(f"the weight {name!r} is pickled")
+            key, meta = str(entry["path_name"]), entry["tensor_meta"]
+            _, size = storages.setdefault(key, place(file, archive.getinfo(folder + key)))
+            dtype = PT2_DTYPES.get(meta["dtype"], f"number {meta['dtype']}")
+            shape, strides = ([extent["as_int"] for extent in meta[key]] for key in ("sizes", "strides"))
+            storage = Storage(dtype, key, size // ITEM_SIZES.get(dtype, 1))
+            tensors.append(
+                (name, StoredTensor(storage, meta["storage_offset"]["as_int"], tuple(shape), tuple(strides)))
+            )
+    return tensors, _Places(path, storages)
+
+
+class _Places:
+    """Where the storages of a file lie, and which tensors have been seen in them."""
+
+    def __init__(self, path: Path, storages: Mapping[str, tuple[int, int]]) -> None:
+        self.path = path
+        self.storages = storages
+        self.identities = Identities()
+
+    def describe(self, name: str, tensor: StoredTensor, layer_type: str | None) -> NamedTensor:
+        """Turn a stored tensor, whose every number may be a lie, into one that can be read."""
+        shape, dtype = tensor.shape, tensor.storage.dtype
+        numbers = (*shape, *tensor.strides, tensor.offset)
+        if len(shape) != len(tensor.strides) or not all(type(number) is int and number >= 0 for number in numbers):
+            raise ValueError(f"{self.path} is damaged: the tensor {name!r} has no shape.")
+        reason = self._why_unusable(tensor)
+        if reason is not None:
+            return NamedTensor(name, shape, dtype, NOTHING, layer_type, unusable=reason)
+        start, _ = self.storages[tensor.storage.key]
+        size = ITEM_SIZES[dtype]
+        strides = None if tensor.strides == _row_major(shape) else tensor.strides
+        read = InFile(self.path, start + tensor.offset * size, dtype, shape, strides)
+        identity = (tensor.storage.key, tensor.offset, shape, tensor.strides)
+        same_as = self.identities.first_name(identity, name) if 0 not in shape else None
+        return NamedTensor(name, shape, dtype, read, layer_type, same_as)
+
+    def _why_unusable(self, tensor: StoredTensor) -> str | None:
+        size = ITEM_SIZES.get(tensor.storage.dtype)
+        if size is None:
+            return f"not a weight: dtype {tensor.storage.dtype}"
+        if tensor.storage.key not in self.storages:
+            return "its values are not in the file"
+        last = sum((extent - 1) * stride for extent, stride in zip(tensor.shape, tensor.strides, strict=True))
+        held = self.storages[tensor.storage.key][1] // size
+        if 0 not in tensor.shape and (tensor.offset + last >= held or math.prod(tensor.shape) > held):
+            return f"claims {math.prod(tensor.shape)} values of a storage that holds {held}"
+        return None
+
+
+def _tensors(checkpoint: Checkpoint, path: Path) -> Iterator[tuple[str, object, str | None]]:
+    content = checkpoint.content
+    if isinstance(content, Mapping):
+        content = weights_in(content, _is_tensor, lambda value: isinstance(value, Record))
+    if _is_tensor(content):
+        yield path.stem, content, None
+    elif isinstance(content, Mapping):
+        yield from ((str(name), value, None) for name, value in content.items())
+    elif isinstance(content, Record):
+        yield from _walk(content)
+    else:
+        raise ValueError(f"{path} holds a {type(content).__name__}, not a mapping of names to tensors.")
+
+
+def _walk(root: Record) -> Iterator[tuple[str, object, str | None]]:
+    """Visit the modules of a pickled model, each once, in their order."""
+    waiting, seen = [("", root)], set()
+    while waiting:
+        prefix, record = waiting.pop()
+        if id(record) in seen:
+            continue
+        seen.add(id(record))
+        state = record.state if isinstance(record.state, Mapping) else {}
+        own = state.get("_parameters", state)
+        for key, value in own.items() if isinstance(own, Mapping) else ():
+            if _is_tensor(value):
+                yield f"{prefix}{key}", value, LAYER_TYPES.get(record.class_name) if key == "weight" else None
+        children = state.get("_modules", state)
+        named = children.items() if isinstance(children, Mapping) else ()
+        waiting += reversed([(f"{prefix}{key}.", child) for key, child in named if isinstance(child, Record)])
+
+
+def _is_tensor(value: object) -> bool:
+    return isinstance(value, (StoredTensor, Unreadable))
+
+
+def _row_major(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(math.prod(shape[axis + 1 :]) for axis in range(len(shape)))

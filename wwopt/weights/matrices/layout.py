@@ -1,0 +1,158 @@
+"""How a tensor becomes matrices: fused ones taken apart, convolutions sliced, long side first, tied ones once."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from wwopt.weights.matrices.fused import split
+from wwopt.weights.matrices.matrix import WeightMatrix, Weights
+from wwopt.weights.matrices.reparametrized import put_together
+from wwopt.weights.tensors.dtypes import is_weight_dtype
+from wwopt.weights.tensors.readers import First, Stacked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from wwopt.weights.tensors.tensor import NamedTensor
+
+__all__ = ["layer_name", "to_matrices"]
+
+WRAPPERS = ("module.", "_orig_mod.", "_forward_module.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+CONVOLUTIONS = {3: "conv1d", 4: "conv2d", 5: "conv3d"}
+EMBEDDING_WORDS = ("embed", "wte", "wpe")
+MASKS = ("mask", "attn_mask", "causal_mask", "attention_mask")
+FLAT = ("_flat_param", "flat_param")
+
+
+def to_matrices(tensors: Iterable[NamedTensor], config: Mapping[str, Any] | None = None) -> Weights:
+    """Turn a source's tensors into stacks of matrices.
+
+    Vectors (biases, the scales of a normalisation) hold no matrix and are listed apart; every tensor of
+    two or more dimensions becomes one `WeightMatrix` or several, or an entry of ``skipped``.
+
+    Parameters
+    ----------
+    tensors : iterable of NamedTensor
+        All tensors of the source, in its order.
+    config : mapping, optional
+        What a model's configuration says of its heads, as in the ``config.json`` of Hugging Face.
+
+    Raises
+    ------
+    ValueError
+        Two tensors come out under the same name.
+    """
+    layers = _by_layer(put_together(tensors))
+    names = {tensor.name: layer for layer, tensor in layers.items()}
+    matrices: list[WeightMatrix] = []
+    skipped: list[tuple[str, str]] = []
+    vectors: list[tuple[int, NamedTensor]] = []
+    for layer, tensor in layers.items():
+        reason = _reason_to_skip(layer, tensor, names)
+        if reason is not None:
+            skipped.append((layer, reason))
+        elif len(tensor.shape) > 1:
+            matrices += [_to_matrix(name, part) for name, part in split(_squeezed(tensor), layer, layers, config or {})]
+        elif len(tensor.shape) == 1 and tensor.unusable is None and is_weight_dtype(tensor.dtype):
+            weight = ".weight" if tensor.name.endswith(".weight") else ""
+            vectors.append((len(matrices), replace(tensor, name=layer + weight)))
+    twice = next((name for name, count in Counter(matrix.name for matrix in matrices).items() if count > 1), None)
+    if twice is not None:
+        raise ValueError(f"Two tensors of the source come out as the layer {twice!r}; rename one of them.")
+    return Weights(tuple(matrices), tuple(skipped), tuple(vectors))
+
+
+def layer_name(tensor_name: str) -> str:
+    """Dotted path of the module that owns a tensor, without the prefixes that wrappers add.
+
+    >>> layer_name("module.layer1.0.conv1.weight")
+    'layer1.0.conv1'
+    """
+    return _unwrapped(tensor_name).removesuffix(".weight")
+
+
+def _unwrapped(tensor_name: str) -> str:
+    for wrapper in WRAPPERS:
+        while tensor_name.startswith(wrapper):
+            tensor_name = tensor_name.removeprefix(wrapper)
+        tensor_name = tensor_name.replace("." + wrapper, ".")
+    return _unwrapped(tensor_name) if tensor_name.startswith(WRAPPERS) else tensor_name
+
+
+def _by_layer(tensors: Iterable[NamedTensor]) -> dict[str, NamedTensor]:
+    tensors = list(tensors)
+    names = [_unwrapped(tensor.name) for tensor in tensors]
+    if len(set(names)) < len(names):  # a module that is called as a wrapper would call it
+        names = [tensor.name for tensor in tensors]
+    layers: dict[str, NamedTensor] = {}
+    for name, tensor in zip(names, tensors, strict=True):
+        layer = name.removesuffix(".weight")
+        if layer in layers and len(tensor.shape) > 1:
+            raise ValueError(
+                f"The tensors {layers[layer].name!r} and {tensor.name!r} both come out as the layer {layer!r}; "
+                "rename one of them."
+            )
+        layers[layer] = tensor
+    return layers
+
+
+def _reason_to_skip(layer: str, tensor: NamedTensor, names: Mapping[str, str]) -> str | None:  # noqa: PLR0911  (a chain of early returns)
+    leaf = layer.rpartition(".")[-1]
+    if leaf in FLAT:
+        return "flattened by FSDP; gather a full state dict and analyse that"
+    if len(tensor.shape) < 2:
+        return None
+    if tensor.unusable is not None:
+        return tensor.unusable
+    if tensor.same_as is not None:
+        return f"tied to {names.get(tensor.same_as, layer_name(tensor.same_as))}, counted there"
+    if 0 in tensor.shape:
+        return f"empty, shape {tuple(tensor.shape)}"
+    if not is_weight_dtype(tensor.dtype):
+        return f"not a weight: dtype {tensor.dtype}"
+    if leaf in MASKS:
+        return "a mask, not a weight"
+    if leaf.endswith("bias") and "expert" in layer and tensor.layer_type is None:
+        return "a bias for each expert, not a weight"
+    if len(tensor.shape) > max(CONVOLUTIONS):
+        return f"{len(tensor.shape)} dimensions; layers of up to {max(CONVOLUTIONS)} are known"
+    return None
+
+
+def _squeezed(tensor: NamedTensor) -> NamedTensor:
+    """Take the batch axis off a table of positions, shape (1, positions, features), that no module has claimed."""
+    if tensor.layer_type is None and len(tensor.shape) == 3 and tensor.shape[0] == 1:
+        return replace(tensor, shape=tensor.shape[1:], read=First(tensor.read), layer_type="embedding")
+    return tensor
+
+
+def _to_matrix(name: str, tensor: NamedTensor) -> WeightMatrix:
+    layer_type = tensor.layer_type or _guess_type(name, len(tensor.shape))
+    rows, columns = _axes(name, layer_type, len(tensor.shape))
+    n, m = tensor.shape[rows], tensor.shape[columns]
+    return WeightMatrix(
+        name=name,
+        layer_type=layer_type,
+        k=math.prod(tensor.shape) // (n * m),
+        N=max(n, m),
+        M=min(n, m),
+        read=Stacked(tensor.read, rows, columns, transpose=n < m),
+        scale=math.sqrt(0.5) if len(tensor.shape) == 4 else 1.0,
+        transposed=n < m,
+    )
+
+
+def _axes(name: str, layer_type: str, ndim: int) -> tuple[int, int]:
+    """Return the axes of the outputs and the inputs: the first two, the last two of a Flax or Keras kernel."""
+    if layer_type == "bilinear":
+        return 1, 2
+    return (ndim - 2, ndim - 1) if name.rpartition(".")[-1] == "kernel" else (0, 1)
+
+
+def _guess_type(name: str, ndim: int) -> str:
+    if ndim in CONVOLUTIONS:
+        return CONVOLUTIONS[ndim]
+    return "embedding" if any(word in name.lower() for word in EMBEDDING_WORDS) else "dense"

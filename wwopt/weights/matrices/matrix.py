@@ -1,0 +1,75 @@
+"""`WeightMatrix`: a layer's weights as a stack of matrices, described before they are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from wwopt.weights.tensors.tensor import NamedTensor, Read
+
+__all__ = ["WeightMatrix", "Weights"]
+
+
+@dataclass(frozen=True)
+class WeightMatrix:
+    """A layer's weights as a stack of ``k`` matrices of shape ``(N, M)``, ``N >= M``.
+
+    Attributes
+    ----------
+    name : str
+        Full dotted path of the module, e.g. ``layer1.0.conv1``; of a part of a fused tensor, that and the
+        part: ``attn.qkv.q``.
+    layer_type : str
+        ``dense``, ``embedding``, ``conv1d``, ``conv2d``, ``conv3d``, ``lora`` and what else a module says.
+    k, N, M : int
+        Number of matrices, and their longer and shorter side.
+    read : callable
+        Returns the stack, shape ``(k, N, M)``, unscaled; of a product of thin factors a smaller matrix with
+        the same singular values, shape ``(1, rank, rank)``. Never to be written to.
+    scale : float
+        Factor on the elements; sqrt(1/2) for two-dimensional convolutions, as in WeightWatcher.
+    rank : int or None
+        Largest rank that the matrix can have, where it is a product of thin factors.
+    transposed : bool
+        Whether the rows of the stack are the columns of the stored matrices.
+    """
+
+    name: str
+    layer_type: str
+    k: int
+    N: int
+    M: int
+    read: Read
+    scale: float = 1.0
+    rank: int | None = None
+    transposed: bool = False
+
+    @property
+    def num_evals(self) -> int:
+        """Number of eigenvalues that the layer's pooled spectrum holds."""
+        return self.k * (self.M if self.rank is None else self.rank)
+
+    @property
+    def operations(self) -> float:
+        """Floating-point operations of forming the Gram matrices and finding their eigenvalues."""
+        return self.k * (self.N + 4 / 3 * self.M) * self.M**2
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What a source holds, in its own order.
+
+    Attributes
+    ----------
+    matrices : tuple of WeightMatrix
+        One for each weight matrix.
+    skipped : tuple of (str, str)
+        What was left out, and the reason.
+    vectors : tuple of (int, NamedTensor)
+        Biases, scales and running statistics, each with the number of matrices that stand before it.
+    """
+
+    matrices: tuple[WeightMatrix, ...]
+    skipped: tuple[tuple[str, str], ...]
+    vectors: tuple[tuple[int, NamedTensor], ...] = ()

@@ -1,0 +1,96 @@
+"""Weights that are stored as something else: weight norm and spectral norm, put together again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from wwopt.weights.tensors.tensor import NamedTensor, Read
+
+__all__ = ["SpectralNorm", "WeightNorm", "put_together"]
+
+Values = NDArray[np.floating[Any]]
+
+STORED = re.compile(
+    r"(?:(?P<owner>.*)\.)?(?:parametrizations\.(?P<new>\w+)\.(?P<role>original[01]?|0\._[uv])"
+    r"|(?P<old>weight\w*)_(?P<part>[gv]|orig|u))$"
+)
+ROLES = {"original0": "g", "original1": "v", "original": "orig", "0._u": "u", "0._v": "right"}
+
+
+@dataclass(frozen=True)
+class WeightNorm:
+    """``g v / |v|``, the norm over all axes along which ``g`` has one element."""
+
+    g: Read
+    v: Read
+
+    def __call__(self) -> Values:
+        """Return the weight, a copy."""
+        g, v = self.g(), self.v()
+        axes = tuple(axis for axis, size in enumerate(g.shape) if size == 1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            weight: Values = g * v / np.sqrt(np.sum(np.square(v, dtype=np.float64), axis=axes, keepdims=True))
+        return weight
+
+
+@dataclass(frozen=True)
+class SpectralNorm:
+    """The weight over ``u' W v``, its largest singular value as the power iteration last saw it."""
+
+    weight: Read
+    u: Read
+    v: Read
+
+    def __call__(self) -> Values:
+        """Return the weight, a copy."""
+        weight, u, v = self.weight(), self.u().astype(np.float64), self.v().astype(np.float64)
+        axis = next(axis for axis, size in enumerate(weight.shape) if size == len(u))
+        matrix = np.moveaxis(weight, axis, 0).reshape(len(u), -1)
+        normalized: Values = weight / (u @ (matrix @ v))
+        return normalized
+
+
+def put_together(tensors: Iterable[NamedTensor]) -> list[NamedTensor]:
+    """Replace the stored parts of each reparametrised weight by the weight; all else passes.
+
+    A parametrisation that only its code can undo becomes a tensor that is unusable, with that reason.
+    """
+    plain: dict[str, NamedTensor] = {}
+    stored: dict[str, dict[str, NamedTensor]] = {}
+    for tensor in tensors:
+        match = STORED.match(tensor.name)
+        if match is None:
+            known = ".parametrizations." not in f".{tensor.name}"
+            plain[tensor.name] = tensor if known else replace(tensor, unusable="belongs to a parametrization")
+            continue
+        owner = f"{match['owner']}." if match["owner"] else ""
+        name = owner + (match["new"] or match["old"])
+        role = ROLES[match["role"]] if match["role"] else match["part"]
+        stored.setdefault(name, {})[role] = tensor
+        plain.setdefault(name, tensor)  # keeps its place in the order
+    return [
+        weight
+        for name, tensor in plain.items()
+        for weight in (_weight(name, stored[name]) if name in stored else [tensor])
+    ]
+
+
+def _weight(name: str, parts: dict[str, NamedTensor]) -> list[NamedTensor]:
+    right = parts.get("right") or parts.get("v")
+    if set(parts) == {"g", "v"}:
+        return [replace(parts["v"], name=name, read=WeightNorm(parts["g"].read, parts["v"].read), same_as=None)]
+    if "orig" in parts and "u" in parts and right:
+        read = SpectralNorm(parts["orig"].read, parts["u"].read, right.read)
+        return [replace(parts["orig"], name=name, read=read, same_as=None)]
+    if "orig" in parts:
+        reason = "parametrized; only the model's code knows the weight, so analyse the module itself"
+        return [replace(parts["orig"], name=name, unusable=reason)]
+    return list(parts.values())

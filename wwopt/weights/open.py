@@ -1,0 +1,88 @@
+"""Every way in: a module, a mapping of tensors, a file, a folder, a name on a hub."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from wwopt.weights.folders import read_folder, read_index
+from wwopt.weights.formats.npz import read_npz
+from wwopt.weights.formats.safetensors import read_safetensors
+from wwopt.weights.formats.torch_file import is_pt2, read_pt2, read_torch
+from wwopt.weights.hubs import download, is_remote
+from wwopt.weights.matrices.layout import to_matrices
+from wwopt.weights.tensors.containers import weights_in
+from wwopt.weights.tensors.memory import is_module, is_tensor, read_mapping
+
+if TYPE_CHECKING:
+    from wwopt.weights.matrices.matrix import Weights
+    from wwopt.weights.tensors.tensor import NamedTensor
+
+__all__ = ["open_weights", "read_file"]
+
+
+def open_weights(source: object) -> Weights:
+    """Describe the weight matrices of a source; nothing large is read yet.
+
+    Parameters
+    ----------
+    source : torch.nn.Module, mapping of str to array, or path
+        A model; a state dict, also inside ``{"state_dict": ...}`` and the like; a file: ``.safetensors``,
+        ``*.index.json`` of shards, what ``torch.save`` (``.pt``, ``.pth``, ``.th``, ``.bin``, ``.ckpt``),
+        ``torch.jit.save`` or ``torch.export.save`` writes, ``.npz``; a folder of Hugging Face, PEFT or MLflow; a
+        name: ``hf://org/name[@revision]``, ``models:/...`` or ``runs:/...``.
+
+    Raises
+    ------
+    TypeError
+        The source is none of these.
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        The file cannot be read, or no weight matrix is in the source.
+    """
+    weights, label = _open(source)
+    if not weights.matrices and not weights.skipped:
+        raise ValueError(f"No weight matrix in {label}: it holds no tensor of two or more dimensions.")
+    return weights
+
+
+def _open(source: object) -> tuple[Weights, str]:
+    label = f"the {type(source).__name__}"
+    if isinstance(source, Mapping):
+        source, label = weights_in(source, is_tensor, is_module), "the mapping"
+    if is_module(source):
+        from wwopt.weights.tensors.modules import configuration, read_module  # noqa: PLC0415  (loads torch)
+
+        return to_matrices(read_module(source), configuration(source)), label
+    if isinstance(source, Mapping):
+        return to_matrices(read_mapping(source)), label
+    if isinstance(source, (str, os.PathLike)):
+        name = os.fspath(source)
+        path = download(name) if is_remote(name) else Path(name)
+        return _open_path(path), name
+    raise TypeError(
+        "`source` must be a torch.nn.Module, a mapping of names to tensors, or the path or the name of a checkpoint, "
+        f"got {type(source).__name__}."
+    )
+
+
+def _open_path(path: Path) -> Weights:
+    if path.is_dir():
+        return read_folder(path, read_file)
+    return to_matrices(read_file(path))
+
+
+def read_file(path: Path) -> Iterable[NamedTensor]:
+    """Describe the tensors of a file."""
+    if not path.exists():
+        raise FileNotFoundError(f"No such file: {path}")
+    if path.suffix == ".safetensors":
+        return read_safetensors(path)
+    if path.suffix == ".json":
+        return read_index(path, read_file)
+    if path.suffix == ".npz":
+        return read_npz(path)
+    return read_pt2(path) if is_pt2(path) else read_torch(path)

@@ -1,0 +1,1 @@
+"""Named tensors: in memory, in a file, decoded from their element types."""

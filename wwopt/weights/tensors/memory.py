@@ -1,0 +1,97 @@
+"""Weights in memory: torch tensors, NumPy arrays and the mappings that hold them."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+import numpy as np
+
+from wwopt.weights.tensors.readers import InArray, InTorch
+from wwopt.weights.tensors.tensor import NamedTensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import torch
+
+__all__ = ["Identities", "describe_array", "describe_torch", "is_module", "is_tensor", "read_mapping"]
+
+LAZY = ("UninitializedParameter", "UninitializedBuffer")
+UNINITIALIZED = "not initialised yet; call the model once"
+
+
+class Identities:
+    """Remembers which memory has been seen under which name, so that tied weights are counted once."""
+
+    def __init__(self) -> None:
+        self._seen: dict[tuple[object, ...], str] = {}
+
+    def first_name(self, identity: tuple[object, ...], name: str) -> str | None:
+        """Return the name under which this memory was seen first, None where it is new."""
+        first = self._seen.setdefault(identity, name)
+        return None if first == name else first
+
+
+def is_module(source: object) -> TypeGuard[torch.nn.Module]:
+    """Whether something is a torch.nn.Module; torch is not imported for the question."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.nn.Module)
+
+
+def is_tensor(value: object) -> bool:
+    """Whether something is a torch tensor, an array, or what turns into one, as those of JAX and TensorFlow do."""
+    torch = sys.modules.get("torch")
+    if isinstance(value, np.ndarray) or (torch is not None and isinstance(value, torch.Tensor)):
+        return True
+    return all(hasattr(value, name) for name in ("__array__", "shape", "dtype"))
+
+
+def read_mapping(mapping: Mapping[Any, Any]) -> Iterator[NamedTensor]:
+    """Describe the tensors of a state dict."""
+    torch = sys.modules.get("torch")
+    identities = Identities()
+    for name, value in mapping.items():
+        if torch is not None and isinstance(value, torch.Tensor):
+            yield describe_torch(str(name), value, identities)
+        elif is_tensor(value):
+            yield describe_array(str(name), value, identities)
+
+
+def describe_array(name: str, array: Any, identities: Identities) -> NamedTensor:
+    """Describe an array of NumPy, or of another library, which is converted when it is read."""
+    shape = tuple(int(size) for size in array.shape)
+    dtype: str = getattr(array.dtype, "name", str(array.dtype))
+    identity: tuple[object, ...] = (id(array),)
+    if isinstance(array, np.ndarray):
+        address, _ = array.__array_interface__["data"]
+        identity = (address, shape, array.strides, dtype)
+    same_as = identities.first_name(identity, name) if 0 not in shape else None
+    return NamedTensor(name, shape, dtype, InArray(array), same_as=same_as)
+
+
+def describe_torch(
+    name: str, tensor: torch.Tensor, identities: Identities, layer_type: str | None = None
+) -> NamedTensor:
+    """Describe a tensor of torch, on any device."""
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    if type(tensor).__name__ in LAZY:
+        return NamedTensor(name, (0, 0), dtype, InArray(np.empty((0, 0))), layer_type, unusable=UNINITIALIZED)
+    unusable, shape = _why_unusable(tensor), tuple(tensor.shape)
+    same_as = None
+    if unusable is None and tensor.numel():
+        identity = (tensor.device, tensor.data_ptr(), shape, tensor.stride(), dtype)
+        same_as = identities.first_name(identity, name)
+    return NamedTensor(name, shape, dtype, InTorch(tensor.detach()), layer_type, same_as, unusable)
+
+
+def _why_unusable(tensor: torch.Tensor) -> str | None:
+    if tensor.device.type == "meta":
+        return "on the meta device, without values"
+    if tensor.is_quantized:
+        return "quantized"
+    if str(tensor.layout) != "torch.strided":
+        return f"of layout {str(tensor.layout).removeprefix('torch.')}"
+    if type(tensor).__name__ == "DTensor":
+        return "spread over several devices; gather a full state dict and analyse that"
+    return None

@@ -1,0 +1,62 @@
+"""Weights of a torch.nn.Module, which is read and left as it is."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from wwopt.weights.tensors.memory import Identities, describe_torch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from wwopt.weights.tensors.tensor import NamedTensor
+
+__all__ = ["configuration", "read_module"]
+
+LAYER_TYPES: dict[type[torch.nn.Module], str] = {
+    torch.nn.Linear: "dense",
+    torch.nn.Embedding: "embedding",
+    torch.nn.EmbeddingBag: "embedding",
+    torch.nn.Conv1d: "conv1d",
+    torch.nn.Conv2d: "conv2d",
+    torch.nn.Conv3d: "conv3d",
+    torch.nn.ConvTranspose1d: "conv_transpose1d",
+    torch.nn.ConvTranspose2d: "conv_transpose2d",
+    torch.nn.ConvTranspose3d: "conv_transpose3d",
+    torch.nn.Bilinear: "bilinear",
+}
+PARAMETRIZATIONS = "parametrizations"
+
+
+def read_module(model: torch.nn.Module) -> Iterator[NamedTensor]:
+    """Describe the parameters of a model in the order of its modules; parametrised ones as they take effect."""
+    identities = Identities()
+    for path, module in model.named_modules():
+        if PARAMETRIZATIONS in path.split("."):
+            continue
+        layer_type = next((name for kind, name in LAYER_TYPES.items() if isinstance(module, kind)), None)
+        for key, tensor in _parameters(module):
+            name = f"{path}.{key}" if path else key
+            yield describe_torch(name, tensor, identities, layer_type if key == "weight" else None)
+
+
+def configuration(model: torch.nn.Module) -> dict[str, Any]:
+    """Return what a Hugging Face model says of its attention heads; nothing for other models."""
+    for module in model.modules():
+        config = module.__dict__.get("config")
+        if config is not None and hasattr(config, "num_attention_heads"):
+            return {"model_type": getattr(config, "model_type", ""), "num_attention_heads": config.num_attention_heads}
+    return {}
+
+
+def _parameters(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    for key, parametrization in getattr(module, PARAMETRIZATIONS, {}).items():
+        with torch.no_grad():
+            yield key, copy.deepcopy(parametrization).eval()()  # in training some change their state when asked
+    yield from module.named_parameters(recurse=False)
+    for key, buffer in module.named_buffers(recurse=False):
+        if key.endswith(("_u", "_v")) and hasattr(module, f"{key[:-2]}_orig"):  # the vectors of the older spectral norm
+            yield key, buffer

@@ -1,0 +1,189 @@
+"""How values are read: small picklable callables, each a place or a view of another's values."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from wwopt.weights.tensors.dtypes import ITEM_SIZES, decode
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from wwopt.weights.tensors.tensor import Read
+
+__all__ = ["Difference", "First", "Heads", "InArray", "InFile", "InTorch", "Rows", "Stacked", "rows"]
+
+Values = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class InArray:
+    """Values in memory, of NumPy or of what turns into an array."""
+
+    array: Any
+
+    def __call__(self) -> Values:
+        """Return the array itself."""
+        return np.asarray(self.array)
+
+
+@dataclass(frozen=True)
+class InTorch:
+    """Values of a torch tensor on any device."""
+
+    tensor: torch.Tensor
+
+    def __call__(self) -> Values:
+        """Return a view where NumPy knows the type and the tensor is on the CPU, else a copy."""
+        tensor = self.tensor.detach().cpu()
+        if str(tensor.dtype) not in ("torch.float64", "torch.float32", "torch.float16"):
+            tensor = tensor.float()
+        values: Values = tensor.numpy()
+        return values
+
+    def __reduce__(self) -> tuple[type[InArray], tuple[Values]]:
+        """Travel as values: torch would move the user's tensor into memory that processes share."""
+        return InArray, (self(),)
+
+
+@dataclass(frozen=True)
+class InFile:
+    """Values in a file, mapped into memory when asked for.
+
+    Attributes
+    ----------
+    path : Path
+        The file; the bytes from ``offset`` on, little-endian, must be known to lie within it.
+    dtype : str
+        Torch's name of the element type.
+    shape, strides : tuple of int
+        In elements; strides None for row-major order.
+    """
+
+    path: Path
+    offset: int
+    dtype: str
+    shape: tuple[int, ...]
+    strides: tuple[int, ...] | None = None
+
+    def __call__(self) -> Values:
+        """Map the file and return a view of it, where NumPy knows the type, else a copy."""
+        extent = self._extent()
+        raw = np.memmap(
+            self.path, dtype=np.uint8, mode="r", offset=self.offset, shape=(extent * ITEM_SIZES[self.dtype],)
+        )
+        values = decode(np.asarray(raw), self.dtype)
+        if self.strides is None:
+            return values.reshape(self.shape)
+        steps = tuple(stride * values.itemsize for stride in self.strides)
+        return np.lib.stride_tricks.as_strided(values, self.shape, steps, writeable=False)
+
+    def _extent(self) -> int:
+        """Elements from the first to the last."""
+        if self.strides is None:
+            return int(np.prod(self.shape, dtype=object))
+        return 1 + sum((size - 1) * stride for size, stride in zip(self.shape, self.strides, strict=True))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Every ``step``-th of the values from ``start`` to ``stop`` along an axis."""
+
+    read: Read
+    axis: int
+    start: int
+    stop: int
+    step: int = 1
+
+    def __call__(self) -> Values:
+        """Return a view."""
+        index: list[slice] = [slice(None)] * (self.axis + 1)
+        index[self.axis] = slice(self.start, self.stop, self.step)
+        return self.read()[tuple(index)]
+
+
+@dataclass(frozen=True)
+class First:
+    """The only entry along the first axis."""
+
+    read: Read
+
+    def __call__(self) -> Values:
+        """Return a view of one dimension less."""
+        only: Values = self.read()[0]
+        return only
+
+
+@dataclass(frozen=True)
+class Heads:
+    """One of the ``parts`` that each attention head keeps beside the others along the first axis."""
+
+    read: Read
+    heads: int
+    parts: int
+    part: int
+
+    def __call__(self) -> Values:
+        """Return a copy, the part's rows of all heads."""
+        values = self.read()
+        grouped = values.reshape(self.heads, self.parts, -1, *values.shape[1:])
+        part: Values = grouped[:, self.part].reshape(-1, *values.shape[1:])
+        return part
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """A tensor as a stack of matrices, shape (k, N, M): one for each index of the axes in ``stack``."""
+
+    read: Read
+    rows: int
+    columns: int
+    transpose: bool
+
+    def __call__(self) -> Values:
+        """Return a view where there is one."""
+        values = self.read()
+        stack = np.moveaxis(values, (self.rows, self.columns), (-2, -1))
+        stack = stack.reshape(-1, *stack.shape[-2:])
+        return stack.swapaxes(1, 2) if self.transpose else stack
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel without the rest of a tensor in memory that this is a part of; what lies in a file stays there."""
+        read = InArray(self.read()) if _is_in_memory(self.read) else self.read
+        return Stacked, (read, self.rows, self.columns, self.transpose)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What was added to the values of a base model."""
+
+    read: Read
+    base: Read
+
+    def __call__(self) -> Values:
+        """Return a copy in the more precise of the two types, at least float32."""
+        values, base = self.read(), self.base()
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite stays so
+            difference: Values = np.subtract(values, base, dtype=np.result_type(values, base, np.float32))
+        return difference
+
+
+def _is_in_memory(read: Read) -> bool:
+    while isinstance(read, (Rows, First, Heads)):
+        read = read.read
+    return isinstance(read, (InArray, InTorch))
+
+
+def rows(read: Read, axis: int, start: int, stop: int, step: int = 1) -> Read:
+    """Read a part along an axis; of a file only the bytes of that part."""
+    if axis == 0 and step == 1 and isinstance(read, InFile) and read.strides is None:
+        row = math.prod(read.shape[1:]) * ITEM_SIZES[read.dtype]
+        return replace(read, offset=read.offset + start * row, shape=(stop - start, *read.shape[1:]))
+    return Rows(read, axis, start, stop, step)
