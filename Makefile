@@ -32,7 +32,7 @@ evidence: $(VENV)/.test  ## train 1,020 networks, judge the scores and pruners, 
 	$(BIN)/python -m benchmarks.selection.prune --docs docs
 
 drill: $(VENV)/.test  ## kill MLflow's server and a training, and count what arrived (about three minutes)
-	$(BIN)/python -m benchmarks.trackers.drill $(ARGS)
+	$(BIN)/python -m tests.support.drill $(ARGS)
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

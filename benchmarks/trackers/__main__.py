@@ -17,8 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.trackers import measure
-from benchmarks.trackers.drill import network
-from benchmarks.trackers.parts import Proxy, Server
+from tests.support.drill import network
+from tests.support.servers import Proxy, Server
 
 PACKAGES = ("mlflow", "wandb", "optuna", "torch", "numpy")
 PAGE = """# What tracking costs

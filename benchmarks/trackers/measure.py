@@ -19,7 +19,7 @@ from optuna.artifacts import FileSystemArtifactStore
 
 import wwopt
 from benchmarks.trackers import drill
-from benchmarks.trackers.drill import network, weights
+from tests.support.drill import network, weights
 from wwopt.cli.demo import study as demo
 from wwopt.cli.demo.digits import load
 from wwopt_trackers import LocalTracker, MLflowTracker, verify

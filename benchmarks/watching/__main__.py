@@ -12,8 +12,6 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.watching.faults import FAULTS, State, damage
-from benchmarks.watching.harmless import HARMLESS
 from benchmarks.watching.networks import (
     LAYERS,
     Digits,
@@ -25,6 +23,8 @@ from benchmarks.watching.networks import (
     train_cnn,
     tune_minilm,
 )
+from tests.support.faults import FAULTS, State, damage
+from tests.support.harmless import HARMLESS
 from wwopt import Thresholds, compare
 
 GOOD, FAR_TOO_HIGH = {"cnn": 5e-4, "minilm": 5e-5}, {"cnn": 0.1, "minilm": 1e-2}

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from benchmarks.watching.faults import State
+    from tests.support.faults import State
 
 LAYERS = {
     "cnn": ("conv2", "conv3", "fc1", "fc2"),

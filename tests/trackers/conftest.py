@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import wwopt
-from benchmarks.trackers import parts
+from tests.support import servers
 
 QUIET = {
     "WANDB_SILENT": "true",
@@ -58,13 +58,13 @@ def server(migrated, tmp_path_factory):
     """An MLflow server on loopback, which the tests share: each has an experiment of its own."""
     folder = tmp_path_factory.mktemp("server")
     (folder / "mlflow.db").write_bytes(migrated)
-    with parts.Server(f"sqlite:///{folder}/mlflow.db", folder / "artifacts") as running:
+    with servers.Server(f"sqlite:///{folder}/mlflow.db", folder / "artifacts") as running:
         yield running
 
 
 @pytest.fixture
 def proxy(server):
     """A proxy before the server, which a test makes hang, reset or refuse."""
-    between = parts.Proxy(server.port, "somebody", "secret")
+    between = servers.Proxy(server.port, "somebody", "secret")
     yield between
     between.close()

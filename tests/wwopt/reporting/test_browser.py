@@ -1,19 +1,14 @@
 """The report as a person meets it, in headless Chromium; skipped where that is not installed."""
 
-import importlib.util
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import wwopt
+from tests.support import browser as browsing
 from wwopt.reporting import write_report
-
-spec = importlib.util.spec_from_file_location("browser", Path(__file__).with_name("browser.py"))
-browsing = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(browsing)
 
 pytestmark = pytest.mark.skipif(browsing.MISSING, reason="needs chromium and chromium-driver")
 

@@ -1,6 +1,6 @@
 """Kill the server three times and the training once; every point that was logged must arrive, and once.
 
-``python -m benchmarks.trackers.drill [--steps 1000] [--layers 200]`` exits with 1 when a point is lost or doubled.
+``python -m tests.support.drill [--steps 1000] [--layers 200]`` exits with 1 when a point is lost or doubled.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from mlflow import MlflowClient
 
 import wwopt
-from benchmarks.trackers.parts import Server
+from tests.support.servers import Server
 from wwopt_trackers import MLflowTracker, sync, verify
 from wwopt_trackers.backends.keys import MLFLOW
 

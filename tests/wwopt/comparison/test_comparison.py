@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 
 import wwopt
 from benchmarks.watching import __main__ as watching
-from benchmarks.watching.faults import FAULTS, bf16, damage
-from benchmarks.watching.harmless import HARMLESS
 from benchmarks.watching.networks import Digits, minilm_folder, train_cnn
+from tests.support.faults import FAULTS, bf16, damage
+from tests.support.harmless import HARMLESS
 from wwopt.comparison.changes import measure_change
 from wwopt.comparison.junit import comparison_json, comparison_junit
 from wwopt.comparison.permutations import find_order, same_order

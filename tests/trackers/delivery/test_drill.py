@@ -2,8 +2,8 @@
 
 import time
 
-from benchmarks.trackers.drill import drill
-from benchmarks.trackers.parts import Server
+from tests.support.drill import drill
+from tests.support.servers import Server
 
 
 def test_the_server_and_the_training_are_killed(migrated, tmp_path):

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 
 from wwopt_objectives.trial.constraints import CONSTRAINTS
 
-WORKERS = Path(__file__).with_name("workers.py")
+WORKERS = Path(__file__).parents[2] / "support" / "workers.py"
 POSTGRES = os.environ.get("WWOPT_TEST_POSTGRES")
 KINDS = ("sqlite", "journal", "grpc", "postgres")
 

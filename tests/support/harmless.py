@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from benchmarks.watching.faults import bf16, int8_per_channel, int8_per_tensor
+from tests.support.faults import bf16, int8_per_channel, int8_per_tensor
 
 if TYPE_CHECKING:
-    from benchmarks.watching.faults import State
+    from tests.support.faults import State
 
 Change = Callable[["State", torch.Generator], "State"]
 

@@ -11,7 +11,7 @@ import typer
 import wwopt
 from wwopt.cli.app import app
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")

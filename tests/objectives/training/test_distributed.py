@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-RANKS = Path(__file__).with_name("ranks.py")
+RANKS = Path(__file__).parents[2] / "support" / "ranks.py"
 
 
 @pytest.fixture(scope="module")
