@@ -13,10 +13,11 @@ help:  ## list the targets
 demo: $(VENV)/.demo  ## tune a real network without a test set (about two minutes)
 	$(BIN)/wwopt demo $(ARGS)
 
-test: $(VENV)/.test  ## ruff, mypy strict and pytest
+test: $(VENV)/.test  ## ruff, mypy strict, the import layers and pytest
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 	$(BIN)/python -m pytest $(ARGS)
 
 docs: $(VENV)/.docs  ## build the documentation into site/
@@ -26,7 +27,7 @@ docs: $(VENV)/.docs  ## build the documentation into site/
 bench: $(VENV)/.test  ## time the engine beside WeightWatcher, and write docs/benchmarks.md (about ten minutes)
 	$(BIN)/python -m benchmarks.engine $(ARGS)
 
-evidence: $(VENV)/.test  ## train 1,020 networks, judge the scores and pruners, and write docs/evidence.md (under two hours)
+evidence: $(VENV)/.test  ## train 1,500 networks, judge the scores and pruners, and write docs/evidence.md (under two hours)
 	$(BIN)/python -m benchmarks.selection.train
 	$(BIN)/python -m benchmarks.selection.evaluate
 	$(BIN)/python -m benchmarks.selection.prune --docs docs
