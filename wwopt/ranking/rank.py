@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
+from wwopt.engine.options import check_options
 from wwopt.engine.settings import Settings
 from wwopt.ranking.architecture import Profile, are_family, are_same, profile_of
 from wwopt.ranking.intervals import rank_draws
@@ -117,6 +118,8 @@ def rank(
 
     Raises
     ------
+    TypeError
+        `wwopt.analyze` has no such option.
     ValueError
         There are fewer than two candidates, none can be read, or the metric is unknown.
 
@@ -129,6 +132,7 @@ def rank(
     >>> ranking.best, ranking.metric
     ('flat', 'score')
     """
+    check_options(options)
     expanded = expand(candidates)
     if len(expanded) < 2:
         raise ValueError(f"A ranking needs at least two candidates, got {len(expanded)}. `analyze` looks at one.")
