@@ -47,7 +47,7 @@ class AlphaPruner(BasePruner):
     margin : float
         How much worse than the best finished trial a training may be and go on, as a share of the distance
         from the best to the median finished trial.
-    wrapped : BasePruner, optional
+    wrapped_pruner : BasePruner, optional
         Another pruner, which is asked when this one sees no reason.
 
     Notes
@@ -69,7 +69,7 @@ class AlphaPruner(BasePruner):
         interval_steps: int = 1,
         n_min_trials: int = 3,
         margin: float = 0.25,
-        wrapped: BasePruner | None = None,
+        wrapped_pruner: BasePruner | None = None,
     ) -> None:
         if n_startup_trials < 0:
             raise ValueError(f"`n_startup_trials` must be 0 or more, got {n_startup_trials}.")
@@ -80,15 +80,15 @@ class AlphaPruner(BasePruner):
                 raise ValueError(f"`{name}` must be at least 1, got {value}.")
         if not (math.isfinite(margin) and margin >= 0):
             raise ValueError(f"`margin` must be a finite number, 0 or more, got {margin}.")
-        if wrapped is not None and not isinstance(wrapped, BasePruner):
-            raise TypeError(f"`wrapped` must be an Optuna pruner, got {type(wrapped).__name__}.")
-        warn_of_hyperband([wrapped])
+        if wrapped_pruner is not None and not isinstance(wrapped_pruner, BasePruner):
+            raise TypeError(f"`wrapped_pruner` must be an Optuna pruner, got {type(wrapped_pruner).__name__}.")
+        warn_of_hyperband([wrapped_pruner])
         self._n_startup_trials = n_startup_trials
         self._n_warmup_steps = n_warmup_steps
         self._interval_steps = interval_steps
         self._n_min_trials = n_min_trials
         self._margin = margin
-        self._wrapped = wrapped
+        self._wrapped_pruner = wrapped_pruner
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Decide as Optuna asks; `reason` says why."""
@@ -100,8 +100,8 @@ class AlphaPruner(BasePruner):
             return None
         state = state_of(trial)
         own = None if state is None else _broken(state) or self._hopeless(study, state)
-        if own is None and self._wrapped is not None:
-            return ask(self._wrapped, study, trial)
+        if own is None and self._wrapped_pruner is not None:
+            return ask(self._wrapped_pruner, study, trial)
         return own
 
     def _hopeless(self, study: optuna.Study, state: State) -> str | None:

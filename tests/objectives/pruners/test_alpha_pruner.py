@@ -165,12 +165,12 @@ def test_startup_trials():
 
 def test_another_pruner_is_asked_too():
     """A wrapped pruner decides where alpha sees no reason, and is named as the reason."""
-    pruner = AlphaPruner(wrapped=optuna.pruners.ThresholdPruner(upper=2.0))
+    pruner = AlphaPruner(wrapped_pruner=optuna.pruners.ThresholdPruner(upper=2.0))
     study = optuna.create_study(direction="minimize", pruner=pruner)
     trial = trial_with(study, [[0, 3.0]])
     assert trial.should_prune() is True
     assert pruner.reason(study, study.trials[0]) == "ThresholdPruner"
-    assert pruned(AlphaPruner(wrapped=optuna.pruners.NopPruner()), [[7, 9.0]], stable_rank=1.0)
+    assert pruned(AlphaPruner(wrapped_pruner=optuna.pruners.NopPruner()), [[7, 9.0]], stable_rank=1.0)
 
 
 @pytest.mark.filterwarnings("ignore:PatientPruner is experimental")  # Optuna's own note
@@ -189,7 +189,7 @@ def test_inside_another_pruner():
 def test_with_hyperband_brackets():
     """A bracket's study has no `user_attrs`, and the pruner does not ask for them; wrapping Hyperband is warned of."""
     with pytest.warns(UserWarning, match="filter"):
-        pruner = AlphaPruner(wrapped=optuna.pruners.HyperbandPruner(max_resource=20))
+        pruner = AlphaPruner(wrapped_pruner=optuna.pruners.HyperbandPruner(max_resource=20))
     assert pruned(pruner, [[0, 9.0]], stable_rank=1.0)
 
 
@@ -256,5 +256,5 @@ def test_arguments_are_checked(options, message):
 
 def test_something_else_than_a_pruner_cannot_be_wrapped():
     """A class in the place of an instance is named."""
-    with pytest.raises(TypeError, match="`wrapped` must be an Optuna pruner, got ABCMeta"):
-        AlphaPruner(wrapped=optuna.pruners.MedianPruner)
+    with pytest.raises(TypeError, match="`wrapped_pruner` must be an Optuna pruner, got ABCMeta"):
+        AlphaPruner(wrapped_pruner=optuna.pruners.MedianPruner)

@@ -77,7 +77,7 @@ def test_a_pruner_is_asked_once_a_look(network):
             return self.asked == 3
 
     counting = Counting()
-    study = optuna.create_study(direction="minimize", pruner=AlphaPruner(wrapped=counting))
+    study = optuna.create_study(direction="minimize", pruner=AlphaPruner(wrapped_pruner=counting))
     objective = AlphaObjective(lambda _: iter([network()] * 5), every=1, artifact_store=False)
     study.optimize(objective, n_trials=1)
     assert counting.asked == 3
