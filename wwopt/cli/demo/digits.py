@@ -16,7 +16,7 @@ from torch import nn
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["EPOCHS", "Digits", "Trainer", "accuracy", "load"]
+__all__ = ["EPOCHS", "Digits", "Trainer", "accuracy", "load", "perceptron"]
 
 EPOCHS = 20
 

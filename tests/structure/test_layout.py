@@ -1,0 +1,43 @@
+"""Where files lie and what they and the classes in them are called."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections import defaultdict
+
+import pytest
+
+from tests.structure.packages import PACKAGES, ROOT, files
+
+PROGRAMS = {"__init__.py", "__main__.py"}  # the names that Python gives
+PARALLEL = ROOT / "trackers" / "wwopt_trackers" / "backends"  # one room a backend, of like shape
+COMMANDS = ROOT / "wwopt" / "cli" / "commands"  # a command has the name of the function that it calls
+FACE = {"__init__.py", "__main__.py", "py.typed", "text.py", "tracking.py"}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_file_name_twice(package):
+    """A file's name says which file it is, without its folder."""
+    seen = defaultdict(set)
+    for path in files(package):
+        if path.name not in PROGRAMS and path.parent != COMMANDS:
+            room = PARALLEL if path.is_relative_to(PARALLEL) else path.parent
+            seen[path.name].add(room.relative_to(ROOT).as_posix())
+    assert {name: sorted(rooms) for name, rooms in seen.items() if len(rooms) > 1} == {}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_folder_hides_a_function(package):
+    """No folder has the name of a function that users import: it would take its place."""
+    functions = {"layerwise", "agreement", "report", "select"}
+    for face in PACKAGES:
+        module = importlib.import_module(face)
+        functions |= {name for name in module.__all__ if inspect.isfunction(getattr(module, name))}
+    folders = {path.name for path in PACKAGES[package].rglob("*") if path.is_dir()}
+    assert folders & functions == set()
+
+
+def test_root_holds_only_the_face():
+    """At the root of wwopt lie what users import first and what every room may import; all else has a room."""
+    assert {path.name for path in PACKAGES["wwopt"].iterdir() if path.is_file()} == FACE
