@@ -7,14 +7,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from wwopt.arrays import Floats
     from wwopt.weights import WeightMatrix
 
 __all__ = ["Oriented", "orient"]
-
-Floats = NDArray[np.float64]
 
 BY_INPUTS = ("embedding", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d")  # with a row for each input
 BY_OUTPUTS = ("dense", "conv1d", "conv2d", "conv3d", "lstm", "gru", "rnn")

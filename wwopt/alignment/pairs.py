@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import linalg
 
 from wwopt.alignment.graph import Space, spaces_by_graph, spaces_by_order
@@ -14,11 +13,10 @@ from wwopt.alignment.order import in_network_order
 from wwopt.alignment.oriented import Oriented, orient
 
 if TYPE_CHECKING:
+    from wwopt.arrays import Floats
     from wwopt.weights import WeightMatrix
 
 __all__ = ["PAIR_COLUMNS", "align", "subspace_alignment"]
-
-Floats = NDArray[np.float64]
 
 PAIR_COLUMNS = ("writers", "readers", "width", "k", "alignment")
 SWEEPS = 3

@@ -5,22 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wwopt.spectra import eigenvalues, row_blocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from wwopt.arrays import Floats, Values
     from wwopt.weights import WeightMatrix
 
 __all__ = ["Change", "as_stored", "measure_change", "stored_shape"]
-
-Floats = NDArray[np.float64]
-Values = NDArray[np.floating[Any]]
 
 WEAK = 1e-4  # eigenvalues below this share of their mean count as lost; rounding to bfloat16 leaves 5e-6 of it
 MANY = 512  # distinct values from which on there is no grid worth the name

@@ -9,17 +9,15 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wwopt.comparison.changes import stored_shape
 
 if TYPE_CHECKING:
+    from wwopt.arrays import Floats
     from wwopt.comparison.changes import Change
     from wwopt.weights import WeightMatrix, Weights
 
 __all__ = ["Versions", "is_key", "is_query", "read_vectors", "rename_as", "writes_rows"]
-
-Floats = NDArray[np.float64]
 
 QUERY, KEY = ("query", "q_proj", ".q", "wq", "q_lin"), ("key", "k_proj", ".k", "wk", "k_lin")
 STATISTICS = ("running_mean", "running_var")

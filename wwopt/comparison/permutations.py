@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +13,10 @@ from scipy.spatial import cKDTree
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wwopt.arrays import Floats, Values
+
 __all__ = ["Reordered", "find_order", "same_order"]
 
-Floats = NDArray[np.float64]
-Values = NDArray[np.floating[Any]]
 Order = NDArray[np.intp]
 
 FEATURES = 8

@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wwopt.comparison.network import is_key, is_query, writes_rows
 from wwopt.comparison.reordering import Finding
 
 if TYPE_CHECKING:
+    from wwopt.arrays import Floats
     from wwopt.comparison.changes import Change
     from wwopt.comparison.network import Versions
     from wwopt.comparison.thresholds import Thresholds
 
 __all__ = ["find_scales"]
-
-Floats = NDArray[np.float64]
 
 MOST_OF_IT = 0.5  # relative distance that a rounding to a grid may leave beside a factor
 EPSILON = 1e-5  # torch's, in a batch normalisation

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from wwopt.metrics import METRICS, Layers, Weights
+from wwopt.metrics import METRICS, ElementStatistics, Layers
 from wwopt.null.noise_tests import looks_like_noise
 from wwopt.null.traps import correlation_traps
 from wwopt.powerlaw import ESTIMATORS, bootstrap_intervals, fit_powerlaws
@@ -86,7 +86,7 @@ class _Decomposed:
 
     evals: Floats
     zero_tol: float
-    weights: Weights | None
+    elements: ElementStatistics | None
 
 
 def _decompose(matrix: WeightMatrix, stack: NDArray[Any], settings: Settings, device: str) -> _Decomposed:
@@ -98,14 +98,14 @@ def _decompose(matrix: WeightMatrix, stack: NDArray[Any], settings: Settings, de
     with np.errstate(over="ignore"):
         pooled = np.sort(evals * matrix.scale**2, axis=None)
     finite = bool(np.isfinite(pooled[-1]))
-    weights = _weights(stack) if settings.randomize and finite and matrix.rank is None else None
+    elements = _element_statistics(stack) if settings.randomize and finite and matrix.rank is None else None
     relative = zero_limit(float(pooled[-1]), matrix.N, precision=precision)
-    return _Decomposed(pooled, relative if settings.zero_tol is None else float(settings.zero_tol), weights)
+    return _Decomposed(pooled, relative if settings.zero_tol is None else float(settings.zero_tol), elements)
 
 
-def _weights(stack: NDArray[Any]) -> Weights:
+def _element_statistics(stack: NDArray[Any]) -> ElementStatistics:
     moments = moments_of(stack)
-    return Weights(pool(moments), correlation_traps(stack, moments))
+    return ElementStatistics(pool(moments), correlation_traps(stack, moments))
 
 
 def _measure(batch: Sequence[WeightMatrix], decomposed: Sequence[_Decomposed], settings: Settings) -> list[Measured]:
@@ -117,8 +117,8 @@ def _measure(batch: Sequence[WeightMatrix], decomposed: Sequence[_Decomposed], s
     tails = [row[row > tol] for row, tol in zip(evals, tolerances, strict=True)]
     fits = fit_powerlaws(tails, estimator=settings.estimator)
     intervals = intervals_of(tails, fits, settings.estimator, settings.confidence, settings.seed)
-    weights = [layer.weights for layer in decomposed]
-    layers = Layers(evals, k, N, M, tolerances, fits, settings.estimator, intervals, weights)
+    elements = [layer.elements for layer in decomposed]
+    layers = Layers(evals, k, N, M, tolerances, fits, settings.estimator, intervals, elements)
     columns = _metrics(layers, settings)
     return [
         Measured(_row(index, status, layers, columns), row)

@@ -1,7 +1,7 @@
 """One pure function for each number of a layer, declared once with its unit, direction and source."""
 
 from wwopt.metrics import tail, norms, ranks, noise  # noqa: F401, I001  (each declares its metrics; columns in this order)
-from wwopt.metrics.layers import Layers, Weights
+from wwopt.metrics.layers import ElementStatistics, Layers
 from wwopt.metrics.registry import METRICS, Metric
 
-__all__ = ["METRICS", "Layers", "Metric", "Weights"]
+__all__ = ["METRICS", "ElementStatistics", "Layers", "Metric"]

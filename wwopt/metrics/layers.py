@@ -10,36 +10,36 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wwopt.powerlaw import PowerLawFit
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from wwopt.arrays import Flags, Floats
     from wwopt.null.traps import Traps
     from wwopt.powerlaw import EstimatorName
     from wwopt.spectra.moments import Moments
 
-__all__ = ["Floats", "Layers", "Weights", "total"]
-
-Floats = NDArray[np.float64]
+__all__ = ["ElementStatistics", "Layers", "total"]
 
 FITTED = tuple(each.name for each in fields(PowerLawFit))
 _numbers = attrgetter(*FITTED)
 
 
 @dataclass(frozen=True)
-class Weights:
-    """What is kept of a layer's weights when they are let go: nothing that a shuffle of the elements would change.
+class ElementStatistics:
+    """Statistics of a layer's elements that no shuffle of them changes.
 
     Attributes
     ----------
-    elements : Moments
+    moments : Moments
         Of all elements.
     traps : Traps
-        Eigenvalues that a shuffle would keep.
+        Eigenvalues that survive a shuffle.
     """
 
-    elements: Moments
+    moments: Moments
     traps: Traps
 
 
@@ -61,8 +61,8 @@ class Layers:
         What fitted them.
     intervals : array, shape (layers, 2), optional
         Ends of an interval for each alpha, where they were asked for.
-    weights : sequence of Weights or None
-        Of each layer; None where they were not looked at. Empty where no layer's were.
+    elements : sequence of ElementStatistics or None
+        Of each layer; None where they were not computed. Empty where the weights are not at hand.
     """
 
     evals: Floats
@@ -73,7 +73,7 @@ class Layers:
     fits: Sequence[PowerLawFit | None]
     estimator: EstimatorName = "mle"
     intervals: Floats | None = None
-    weights: Sequence[Weights | None] = field(default=())
+    elements: Sequence[ElementStatistics | None] = field(default=())
 
     def fitted(self, name: str) -> Floats:
         """One number of each fit, NaN where there is none."""
@@ -90,7 +90,7 @@ class Layers:
         return bool(self.evals.shape[1] == self.k * self.M)
 
     @cached_property
-    def above_zero(self) -> NDArray[np.bool_]:
+    def above_zero(self) -> Flags:
         """Which eigenvalues are not zero."""
         return self.evals > self.zero_tol[:, None]
 

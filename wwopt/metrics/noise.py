@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from wwopt.metrics.layers import Floats, Layers, total
+from wwopt.metrics.layers import Layers, total
 from wwopt.metrics.norms import spectral_norm
 from wwopt.metrics.registry import metric
 from wwopt.null.laws import (
@@ -23,6 +23,8 @@ from wwopt.null.noise_tests import spike_p_values, spread_p_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from wwopt.arrays import Floats
 
 FALSE_ALARM = 0.01  # chance that noise shows a spike
 
@@ -43,7 +45,7 @@ def alpha_null(layers: Layers) -> Floats:
 )
 def p_noise(layers: Layers) -> Floats:
     """Chance that a shuffle of the elements has a spectrum as wide: uniform for noise, near 0 for a trained layer."""
-    return _judge(spread_p_values, layers, [weights is not None for weights in layers.weights])
+    return _judge(spread_p_values, layers, [elements is not None for elements in layers.elements])
 
 
 @metric(
@@ -55,9 +57,8 @@ def p_noise(layers: Layers) -> Floats:
 )
 def p_spike(layers: Layers) -> Floats:
     """Chance that noise's largest eigenvalue is as large; NaN where the elements have traps, and no edge."""
-    return _judge(
-        spike_p_values, layers, [weights is not None and not weights.traps.num_traps for weights in layers.weights]
-    )
+    untrapped = [elements is not None and not elements.traps.num_traps for elements in layers.elements]
+    return _judge(spike_p_values, layers, untrapped)
 
 
 @metric(
@@ -115,15 +116,16 @@ def _judge(p_values: Callable[..., Floats], layers: Layers, judged: list[bool]) 
     """Judge the layers that can be; NaN for the others."""
     result = np.full(len(layers.evals), np.nan)
     if any(judged) and layers.is_whole:
-        elements = [
-            weights.elements for weights, known in zip(layers.weights, judged, strict=True) if weights and known
+        moments = [
+            elements.moments for elements, known in zip(layers.elements, judged, strict=True) if elements and known
         ]
-        result[judged] = p_values(layers.evals[judged], layers.k, layers.N, layers.M, elements)
+        result[judged] = p_values(layers.evals[judged], layers.k, layers.N, layers.M, moments)
     return result
 
 
 def _of_traps(layers: Layers, name: str) -> Floats:
-    return np.array([getattr(weights.traps, name) if weights else math.nan for weights in layers.weights], np.float64)
+    values = [getattr(elements.traps, name) if elements else math.nan for elements in layers.elements]
+    return np.array(values, np.float64)
 
 
 def _bulk_variance(layers: Layers) -> Floats:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from wwopt.metrics.layers import Floats, Layers, total
+from wwopt.metrics.layers import Layers, total
 from wwopt.metrics.registry import WEIGHTWATCHER, metric
+
+if TYPE_CHECKING:
+    from wwopt.arrays import Floats
 
 
 @metric(unit="W^2", higher_is_better=None, source=WEIGHTWATCHER)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import special
 
-from wwopt.metrics.layers import Floats, Layers, total
+from wwopt.metrics.layers import Layers, total
 from wwopt.metrics.norms import norm, spectral_norm
 from wwopt.metrics.registry import WEIGHTWATCHER, metric
 from wwopt.null.laws import marchenko_pastur_spectrum
+
+if TYPE_CHECKING:
+    from wwopt.arrays import Floats
 
 WEAK = 1e-6  # eigenvalues below this share of the largest are weak
 

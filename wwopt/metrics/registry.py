@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from wwopt.metrics.layers import Floats, Layers
+from wwopt.arrays import Floats
+from wwopt.metrics.layers import Layers
 
 __all__ = ["METRICS", "WEIGHTWATCHER", "Metric", "metric"]
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.metrics.layers import Floats, Layers, total
+from wwopt.metrics.layers import Layers, total
 from wwopt.metrics.norms import log_spectral_norm
 from wwopt.metrics.registry import WEIGHTWATCHER, metric
+
+if TYPE_CHECKING:
+    from wwopt.arrays import Floats
 
 
 @metric(unit="1", higher_is_better=None, source="Clauset, Shalizi, Newman (2009), eq. 3.1; 2 is ideal, see the docs")

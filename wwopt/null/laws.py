@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
+
+if TYPE_CHECKING:
+    from wwopt.arrays import Floats
 
 __all__ = [
     "marchenko_pastur_edge",
@@ -17,8 +20,6 @@ __all__ = [
     "tracy_widom_scaling",
     "tracy_widom_sf",
 ]
-
-Floats = NDArray[np.float64]
 
 GRID = 4096
 SHAPE, SCALE, SHIFT = 46.446, 0.186054, 9.84801  # of the gamma law that is Tracy and Widom's within 2e-4

@@ -9,17 +9,15 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wwopt.null.laws import marchenko_pastur_spectrum
 from wwopt.powerlaw import fit_powerlaw
 
 if TYPE_CHECKING:
+    from wwopt.arrays import Floats
     from wwopt.powerlaw import EstimatorName
 
 __all__ = ["alpha_of_noise"]
-
-Floats = NDArray[np.float64]
 
 TABLE = "noise_alpha.json"
 

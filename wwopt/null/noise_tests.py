@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from wwopt.null.laws import tracy_widom_scaling, tracy_widom_sf
 
 if TYPE_CHECKING:
+    from wwopt.arrays import Floats
     from wwopt.spectra.moments import Moments
 
 __all__ = ["FALSE_ALARM", "looks_like_noise", "spike_p_values", "spread_p_values"]
-
-Floats = NDArray[np.float64]
 
 FALSE_ALARM = 0.01  # chance that noise is told from noise
 EDGE_SHIFT = (

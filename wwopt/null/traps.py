@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from wwopt.spectra.moments import blocks, moments_of
@@ -15,11 +14,10 @@ from wwopt.spectra.moments import blocks, moments_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from wwopt.arrays import Floats, Values
     from wwopt.spectra.moments import Moments
 
 __all__ = ["STRONG_TRAP", "Traps", "correlation_traps"]
-
-Values = NDArray[np.floating[Any]]
 
 STRONG_TRAP = 0.02  # energy in stray elements above which a layer has diverged; many good layers have a weak trap
 FALSE_ALARM = 0.01  # chance that a matrix of Gaussian noise shows a trap
@@ -86,7 +84,7 @@ def correlation_traps(stack: Values, moments: Sequence[Moments] | None = None) -
     return Traps(num_traps=int(traps), energy=energy / stack.size)
 
 
-def _outlying(W: Values, moments: Moments, limit: float) -> NDArray[np.float64]:
+def _outlying(W: Values, moments: Moments, limit: float) -> Floats:
     """Deviations of the elements beyond a limit."""
     deviations = (x - moments.mean for x in blocks(W, moments.unit))
     return np.concatenate([x[np.abs(x) > limit] for x in deviations])

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
     from wwopt.analysis import Analysis
+    from wwopt.arrays import Floats
 
 __all__ = ["UNUSABLE", "alphas", "draw_flow"]
 
@@ -81,14 +81,14 @@ def draw_flow(axes: Axes, rows: pd.DataFrame, scale: Scale) -> None:
     axes.spines["bottom"].set_color(GREY)
 
 
-def _interval(rows: pd.DataFrame, alpha: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _interval(rows: pd.DataFrame, alpha: Floats) -> tuple[Floats, Floats]:
     """Ends of the bars; none where there is no alpha to show."""
     low, high, sigma = (rows[name].to_numpy(dtype=float) for name in ("alpha_low", "alpha_high", "sigma"))
     shown = np.where(np.isnan(alpha), np.nan, 1.0)
     return shown * np.where(np.isnan(low), alpha - sigma, low), shown * np.where(np.isnan(high), alpha + sigma, high)
 
 
-def _mark(axes: Axes, x: NDArray[np.float64], y: float, *, marker: str, color: str, label: str) -> None:
+def _mark(axes: Axes, x: Floats, y: float, *, marker: str, color: str, label: str) -> None:
     """Put markers on the edge of the axes."""
     if len(x):
         style: dict[str, Any] = {

@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
 
     from wwopt.analysis import Analysis
+    from wwopt.arrays import Floats
 
 __all__ = ["SpectralDensity", "spectral_density", "spectrum"]
 
@@ -44,16 +44,16 @@ class SpectralDensity:
         The power law: its two ends, or with an exponential cut-off a curve; empty where there is no fit.
     """
 
-    x: NDArray[np.float64]
-    density: NDArray[np.float64]
+    x: Floats
+    density: Floats
     edge: float
-    noise_x: NDArray[np.float64]
-    noise: NDArray[np.float64]
-    fit_x: NDArray[np.float64]
-    fit: NDArray[np.float64]
+    noise_x: Floats
+    noise: Floats
+    fit_x: Floats
+    fit: Floats
 
 
-def spectral_density(evals: NDArray[np.float64], row: Mapping[str, Any]) -> SpectralDensity | None:
+def spectral_density(evals: Floats, row: Mapping[str, Any]) -> SpectralDensity | None:
     """Bin the eigenvalues of a layer.
 
     Parameters
@@ -125,14 +125,14 @@ def spectrum(analysis: Analysis, name: str) -> Figure:
     return canvas
 
 
-def _log_histogram(evals: NDArray[np.float64], bins: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _log_histogram(evals: Floats, bins: int) -> tuple[Floats, Floats]:
     edges = np.geomspace(evals[0], evals[-1] * (1 + 1e-9), bins + 1)
     density, _ = np.histogram(evals, bins=edges, density=True)
     filled = density > 0
     return np.sqrt(edges[1:] * edges[:-1])[filled], density[filled]
 
 
-def _noise(N: int, M: int, variance: float, *, lowest: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _noise(N: int, M: int, variance: float, *, lowest: float) -> tuple[Floats, Floats]:
     """Density of the eigenvalues of W'W for noise, by Marchenko and Pastur, from ``lowest`` to the edge."""
     y = M / N
     low, high = (1 - math.sqrt(y)) ** 2, (1 + math.sqrt(y)) ** 2
@@ -143,7 +143,7 @@ def _noise(N: int, M: int, variance: float, *, lowest: float) -> tuple[NDArray[n
     return x * variance * N, density / (variance * N)
 
 
-def _power_law(evals: NDArray[np.float64], row: Mapping[str, Any]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _power_law(evals: Floats, row: Mapping[str, Any]) -> tuple[Floats, Floats]:
     """Two ends of the straight line; with an exponential cut-off, the points of a curve."""
     alpha, xmin = float(row["alpha"]), float(row["xmin"])
     if not (np.isfinite(alpha) and np.isfinite(xmin)):

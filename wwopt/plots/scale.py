@@ -10,9 +10,8 @@ import numpy as np
 from wwopt.powerlaw import ESTIMATORS
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from wwopt.analysis import Analysis
+    from wwopt.arrays import Floats
     from wwopt.powerlaw import EstimatorName
 
 __all__ = ["Scale", "scale_of"]
@@ -38,7 +37,7 @@ class Scale:
     top: float
 
     @property
-    def bins(self) -> NDArray[np.float64]:
+    def bins(self) -> Floats:
         """Borders of a histogram's bars."""
         return np.linspace(self.bottom, self.top, BARS + 1)
 

@@ -13,8 +13,9 @@ from wwopt.powerlaw.estimators import fit_powerlaws
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from wwopt.arrays import Floats
     from wwopt.powerlaw.estimators import EstimatorName
-    from wwopt.powerlaw.fit import Floats, PowerLawFit
+    from wwopt.powerlaw.fit import PowerLawFit
 
 __all__ = ["bootstrap_intervals"]
 

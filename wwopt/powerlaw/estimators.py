@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-    from wwopt.powerlaw.fit import Floats, PowerLawFit
+    from wwopt.arrays import Floats
+    from wwopt.powerlaw.fit import PowerLawFit
 
 __all__ = ["ESTIMATORS", "Estimator", "EstimatorName", "fit_powerlaw", "fit_powerlaws"]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-__all__ = ["Floats", "PowerLawFit", "deviation"]
+if TYPE_CHECKING:
+    from wwopt.arrays import Floats
 
-Floats = NDArray[np.float64]
+__all__ = ["PowerLawFit", "deviation"]
 
 
 @dataclass(frozen=True)

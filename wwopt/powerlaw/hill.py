@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
-from wwopt.powerlaw.fit import Floats, PowerLawFit, deviation
+from wwopt.powerlaw.fit import PowerLawFit, deviation
+
+if TYPE_CHECKING:
+    from wwopt.arrays import Floats
 
 __all__ = ["fit_upper_half"]
 

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.powerlaw.fit import Floats, PowerLawFit, deviation
+from wwopt.powerlaw.fit import PowerLawFit, deviation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+
+    from wwopt.arrays import Flags, Floats
 
 __all__ = ["PROBES", "blocks", "fit_near_peak", "search"]
 
@@ -55,7 +57,7 @@ def search(evals: Floats, *, near_peak: bool = False) -> list[PowerLawFit | None
     ]
 
 
-def _near_peak(x: Floats) -> NDArray[np.bool_]:
+def _near_peak(x: Floats) -> Flags:
     """Which candidates lie near the peak of their row's histogram."""
     low = x[:, :1]
     width = -low / BINS  # x ends at 0
@@ -64,11 +66,11 @@ def _near_peak(x: Floats) -> NDArray[np.bool_]:
     counts = np.zeros((len(x), BINS), dtype=np.intp)
     np.add.at(counts, (np.arange(len(x))[:, None], bins), 1)
     above = x[:, :-1] - (low + counts.argmax(axis=1)[:, None] * width)
-    near: NDArray[np.bool_] = (above >= BELOW) & (above <= ABOVE)
+    near: Flags = (above >= BELOW) & (above <= ABOVE)
     return near
 
 
-def _exact_minima(x: Floats, exponents: Floats, possible: NDArray[np.bool_]) -> Floats:
+def _exact_minima(x: Floats, exponents: Floats, possible: Flags) -> Floats:
     """Distances of all candidates that can be the least one; infinity for the rest.
 
     The distance is a maximum over the tail, so its value on a few probes is a lower bound. The most

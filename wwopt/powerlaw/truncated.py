@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.powerlaw.fit import Floats, PowerLawFit
+from wwopt.powerlaw.fit import PowerLawFit
 from wwopt.powerlaw.search import search
+
+if TYPE_CHECKING:
+    from wwopt.arrays import Floats
 
 __all__ = ["fit_truncated"]
 

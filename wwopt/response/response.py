@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from wwopt.arrays import Floats
     from wwopt.response.inputs import Inputs
 
 __all__ = ["Response", "information", "respond"]
@@ -88,7 +88,7 @@ def respond(source: object, shape: Sequence[int] | None = None, *, seed: int = 0
         return Response(math.nan, reason=f"it cannot be run: {_first_line(error)}")
 
 
-def information(outputs: NDArray[np.float64], *, scale: bool = True) -> float:
+def information(outputs: Floats, *, scale: bool = True) -> float:
     """Mutual information of input and class over the classes' entropy at most, in [0, 1].
 
     Outputs are made probabilities by a softmax.
@@ -143,7 +143,7 @@ def _measure(model: nn.Module, inputs: Inputs, like: Tensor, seed: int) -> Respo
     return Response(sum(told) / len(told), sum(sure) / len(sure), outputs, str(inputs))
 
 
-def _answer(model: nn.Module, batch: Tensor) -> NDArray[np.float64] | None:
+def _answer(model: nn.Module, batch: Tensor) -> Floats | None:
     """Outputs for a batch, shape (answers, classes); None where there is no row for each input."""
     import torch  # noqa: PLC0415  (heavy)
 
@@ -187,7 +187,7 @@ def _tensor(output: Any) -> Tensor | None:
     return next((found for part in parts if (found := _tensor(part)) is not None), None)
 
 
-def _entropy(shares: NDArray[np.float64]) -> float:
+def _entropy(shares: Floats) -> float:
     """Mean entropy of the rows."""
     terms = shares * np.log(np.where(shares > 0, shares, 1.0))
     return float(-terms.sum(axis=-1).mean())

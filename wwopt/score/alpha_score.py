@@ -13,9 +13,8 @@ import numpy as np
 from wwopt.score.base import Explained, Explanation, check_weights
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from wwopt.analysis import Analysis
+    from wwopt.arrays import Floats
 
 __all__ = ["AlphaScore"]
 
@@ -162,7 +161,7 @@ class AlphaScore(Explained):
             for name, row in zip(analysis.words["name"], rows.tolist(), strict=True)
         }
 
-    def _terms(self, numbers: Mapping[str, NDArray[np.float64]]) -> dict[str, NDArray[np.float64]]:
+    def _terms(self, numbers: Mapping[str, Floats]) -> dict[str, Floats]:
         alpha = numbers["alpha"]
         with np.errstate(divide="ignore", invalid="ignore"):
             trust = np.nan_to_num(1 - 1 / np.sqrt(numbers["num_pl_spikes"]), nan=1.0, neginf=0.0)

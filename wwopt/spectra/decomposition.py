@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wwopt.spectra.lapack import add_gram, eigenvalues_in_place, is_available
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from wwopt.arrays import Floats, Values
+
 __all__ = ["Precision", "eigenvalues", "row_blocks", "zero_limit"]
 
-Floats = NDArray[np.float64]
-Values = NDArray[np.floating[Any]]
 Precision = Literal["double", "single"]
 
 DTYPES: dict[str, type[np.float64 | np.float32]] = {"double": np.float64, "single": np.float32}

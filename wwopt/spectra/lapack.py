@@ -11,15 +11,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import cython_blas, cython_lapack
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["add_gram", "eigenvalues_in_place", "is_available"]
+    from wwopt.arrays import Values
 
-Matrix = NDArray[np.floating[Any]]
+__all__ = ["add_gram", "eigenvalues_in_place", "is_available"]
 
 PANEL = 32  # columns that LAPACK reduces at a time
 
@@ -31,7 +30,7 @@ def is_available() -> bool:
     return all("int *" in str(_name(capsule)) and "long" not in str(_name(capsule)) for capsule in capsules)
 
 
-def add_gram(gram: Matrix, block: Matrix) -> None:
+def add_gram(gram: Values, block: Values) -> None:
     """Add ``X'X`` to the lower triangle (in columns) of a symmetric matrix, in place.
 
     Parameters
@@ -51,7 +50,7 @@ def add_gram(gram: Matrix, block: Matrix) -> None:
     )
 
 
-def eigenvalues_in_place(gram: Matrix) -> Matrix:
+def eigenvalues_in_place(gram: Values) -> Values:
     """Eigenvalues of a symmetric matrix, ascending; the matrix is overwritten.
 
     Parameters
@@ -83,11 +82,11 @@ def eigenvalues_in_place(gram: Matrix) -> Matrix:
     return diagonal
 
 
-def _letter(matrix: Matrix) -> str:
+def _letter(matrix: Values) -> str:
     return "s" if matrix.dtype == np.float32 else "d"
 
 
-def _kind(matrix: Matrix) -> type[ctypes.c_float | ctypes.c_double]:
+def _kind(matrix: Values) -> type[ctypes.c_float | ctypes.c_double]:
     return ctypes.c_float if matrix.dtype == np.float32 else ctypes.c_double
 
 
@@ -95,7 +94,7 @@ def _int(value: int) -> Any:
     return ctypes.byref(ctypes.c_int(value))
 
 
-def _address(array: Matrix) -> ctypes.c_void_p:
+def _address(array: Values) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
 
 

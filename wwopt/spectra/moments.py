@@ -6,18 +6,18 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
+
+from wwopt.arrays import Floats, Values
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 __all__ = ["Moments", "blocks", "moments_of", "pool"]
 
-Values = NDArray[np.floating[Any]]
-Pieces = Callable[[], Iterable[NDArray[np.float64]]]
+Pieces = Callable[[], Iterable[Floats]]
 
 BLOCK = 1 << 15  # elements at a time: three arrays of them stay in a core's cache
 SMALLEST = -1000  # exponent of a unit: the inverse of a smaller one is infinite
@@ -105,7 +105,7 @@ def pool(moments: Sequence[Moments]) -> Moments:
     return Moments(size, moments[0].unit, sums, (second, third, fourth), low, high)  # type: ignore[arg-type]
 
 
-def blocks(W: Values, unit: float) -> Iterator[NDArray[np.float64]]:
+def blocks(W: Values, unit: float) -> Iterator[Floats]:
     """Elements in double precision, in the order in which they lie in memory."""
     rows = W.T if W.strides[0] < W.strides[1] else W
     step = max(1, BLOCK // rows.shape[1])
@@ -113,7 +113,7 @@ def blocks(W: Values, unit: float) -> Iterator[NDArray[np.float64]]:
         yield np.multiply(rows[start : start + step], 1 / unit, dtype=np.float64).ravel()
 
 
-def _rows(stack: Values, unit: float) -> Iterator[NDArray[np.float64]]:
+def _rows(stack: Values, unit: float) -> Iterator[Floats]:
     """Small matrices as rows of their elements, as many at a time as fit."""
     step = max(1, BLOCK // stack[0].size)
     for start in range(0, len(stack), step):
@@ -132,7 +132,7 @@ def _moments(size: int, unit: float, pieces: Pieces) -> Moments:
     return Moments(size, unit, sums, centred, low, high)
 
 
-def _sums(pieces: Iterable[NDArray[np.float64]]) -> tuple[tuple[float, float, float, float], float, float]:
+def _sums(pieces: Iterable[Floats]) -> tuple[tuple[float, float, float, float], float, float]:
     """Sums of the first four powers, and the extremes."""
     first = second = third = fourth = 0.0
     low, high = math.inf, -math.inf

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import spatial, stats
 
-from wwopt.metrics import METRICS, Layers, Weights
+from wwopt.metrics import METRICS, ElementStatistics, Layers
 from wwopt.null.laws import marchenko_pastur_quantiles
 from wwopt.null.traps import correlation_traps
 from wwopt.powerlaw import fit_powerlaw
@@ -28,8 +28,8 @@ def layer_of(W, estimator="mle"):
     evals = eigenvalues(W[None])[0]
     tol = zero_limit(evals[-1], len(W))
     fit = fit_powerlaw(evals[evals > tol], estimator=estimator)
-    weights = Weights(moments_of(W[None])[0], correlation_traps(W[None]))
-    return Layers(evals[None], 1, *W.shape, np.array([tol]), [fit], estimator, np.array([[1.0, 9.0]]), [weights])
+    elements = ElementStatistics(moments_of(W[None])[0], correlation_traps(W[None]))
+    return Layers(evals[None], 1, *W.shape, np.array([tol]), [fit], estimator, np.array([[1.0, 9.0]]), [elements])
 
 
 def value(name, W):
