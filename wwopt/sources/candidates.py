@@ -17,14 +17,14 @@ from wwopt.analysis import Analysis
 from wwopt.engine.analyze import analyze
 from wwopt.sources.weightwatcher import read_details
 from wwopt.text import by_number
-from wwopt.weights.folders import MODELS, SUFFIXES, WHOLE
+from wwopt.weights import CHECKPOINT_SUFFIXES, MODEL_FILES, WEIGHT_FILES
 
 if TYPE_CHECKING:
     from wwopt.weights import Weights
 
 __all__ = ["Candidate", "expand", "fingerprint", "inspect", "read"]
 
-CHECKPOINTS = (*SUFFIXES, ".csv")
+CHECKPOINTS = (*CHECKPOINT_SUFFIXES, ".csv")
 ANALYSIS = "analysis.npz"  # what the trackers log, with a table beside it
 SAVED = {"analysis/values.npy", "spectra/lengths.npy"}  # what only a saved analysis holds, the latter of format 1
 RUN = re.compile(r"runs:/(?P<run>[^/]+)/?$")
@@ -121,14 +121,14 @@ def _inner(source: object) -> Iterator[tuple[str, object]]:
 
 def _checkpoints(folder: Path) -> Iterator[tuple[str, object]]:
     """The files of a run's epochs, or folders with a model each, as trainers leave them."""
-    if any((folder / name).is_file() for name in (*MODELS, *WHOLE)):
+    if any((folder / name).is_file() for name in (*MODEL_FILES, *WEIGHT_FILES)):
         return
     if (folder / ANALYSIS).is_file():
         yield ANALYSIS, folder / ANALYSIS
         return
     entries = sorted(folder.iterdir(), key=lambda path: by_number(path.name))
     files = [path for path in entries if path.is_file() and path.suffix in CHECKPOINTS]
-    folders = [path for path in entries if path.is_dir() and any((path / name).is_file() for name in MODELS)]
+    folders = [path for path in entries if path.is_dir() and any((path / name).is_file() for name in MODEL_FILES)]
     if not files and not folders:
         raise ValueError(f"{folder} holds no checkpoint, and no folder that does.")
     sharded = any(re.search(r"-of-\d+\.\w+$", path.name) for path in files) or any(folder.glob("*.index.json"))

@@ -11,12 +11,12 @@ from tempfile import TemporaryDirectory
 from typing import Protocol
 
 from wwopt.text import by_number
-from wwopt.weights.folders import MODELS, SUFFIXES, WHOLE
+from wwopt.weights import CHECKPOINT_SUFFIXES, MODEL_FILES, WEIGHT_FILES
 
 __all__ = ["AliasSource", "FolderSource", "Source", "Version", "open_source"]
 
 ALIAS = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)$")
-WHOLE_MODELS = (*MODELS, *WHOLE)
+WHOLE_MODELS = (*MODEL_FILES, *WEIGHT_FILES)
 ANALYSIS = "analysis.npz"  # what the trackers write beside checkpoints
 BROKEN = "false"  # MLflow's tags are text
 
@@ -163,8 +163,8 @@ def _is_checkpoint(path: Path) -> bool:
     if path.name.startswith("."):
         return False
     if path.is_dir():
-        return any(inside.name in WHOLE_MODELS or inside.suffix in SUFFIXES for inside in path.iterdir())
-    return path.suffix in SUFFIXES and path.name != ANALYSIS
+        return any(inside.name in WHOLE_MODELS or inside.suffix in CHECKPOINT_SUFFIXES for inside in path.iterdir())
+    return path.suffix in CHECKPOINT_SUFFIXES and path.name != ANALYSIS
 
 
 def _state(path: Path) -> tuple[tuple[str, int, int], ...]:

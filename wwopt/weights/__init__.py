@@ -1,9 +1,28 @@
-"""Every way in: sources become a lazy stream of weight matrices."""
+"""Weights: every kind of source, described as weight matrices that are read one by one.
 
+``open_weights`` dispatches on the source. ``formats`` describe the tensors of modules, state dicts and files,
+``matrices`` turn tensors into the stacks of matrices that are analysed, ``tensors`` holds what both build on.
+"""
+
+from wwopt.weights.folders import CHECKPOINT_SUFFIXES, MODEL_FILES, WEIGHT_FILES
+from wwopt.weights.formats.containers import weights_in
+from wwopt.weights.formats.mappings import is_module, is_tensor
 from wwopt.weights.matrices.difference import subtract
 from wwopt.weights.matrices.matrix import WeightMatrix, Weights
-from wwopt.weights.open import open_weights
-from wwopt.weights.tensors.memory import is_module
+from wwopt.weights.open import open_weights, read_file
 from wwopt.weights.tensors.tensor import NamedTensor
 
-__all__ = ["NamedTensor", "WeightMatrix", "Weights", "is_module", "open_weights", "subtract"]
+__all__ = [
+    "CHECKPOINT_SUFFIXES",
+    "MODEL_FILES",
+    "WEIGHT_FILES",
+    "NamedTensor",
+    "WeightMatrix",
+    "Weights",
+    "is_module",
+    "is_tensor",
+    "open_weights",
+    "read_file",
+    "subtract",
+    "weights_in",
+]

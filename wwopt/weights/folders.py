@@ -1,4 +1,4 @@
-"""Folders that hold a model: of Hugging Face, whole or in shards, of PEFT, of MLflow."""
+"""Model folders: of Hugging Face, whole or in shards, of PEFT and of MLflow."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from wwopt.weights.tensors.tensor import NamedTensor
 if TYPE_CHECKING:
     from wwopt.weights.matrices.matrix import Weights
 
-__all__ = ["MODELS", "SUFFIXES", "WHOLE", "read_folder", "read_index"]
+__all__ = ["CHECKPOINT_SUFFIXES", "MODEL_FILES", "WEIGHT_FILES", "read_folder", "read_index"]
 
 ReadFile = Callable[[Path], Iterable[NamedTensor]]
 
-MODELS = ("config.json", "MLmodel", CONFIG)  # any of them makes a folder one model
-WHOLE = (
+MODEL_FILES = ("config.json", "MLmodel", CONFIG)  # any of them makes a folder one model
+WEIGHT_FILES = (
     "model.safetensors.index.json",
     "model.safetensors",
     "pytorch_model.bin.index.json",
@@ -30,7 +30,7 @@ WHOLE = (
 )
 MLFLOW = ("data/model.pt2", "data/model.pth", "model", "model.sentence_transformer")
 SHARD = re.compile(r"(?P<stem>.*)-(?P<number>\d+)-of-(?P<count>\d+)(?P<suffix>\.\w+)$")
-SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".pt2", ".npz")
+CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".pt2", ".npz")
 
 
 def read_folder(folder: Path, read_file: ReadFile) -> Weights:
@@ -70,11 +70,11 @@ def read_index(index: Path, read_file: ReadFile) -> list[NamedTensor]:
 
 
 def _tensors(folder: Path, read_file: ReadFile) -> Iterable[NamedTensor]:
-    whole = next((folder / name for name in WHOLE if (folder / name).is_file()), None)
+    whole = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if whole is not None:
         return read_file(whole)
     indices = sorted(folder.glob("*.index.json"))
-    files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
+    files = sorted(path for path in folder.iterdir() if path.suffix in CHECKPOINT_SUFFIXES and path.is_file())
     if len(indices) == 1:
         return read_file(indices[0])
     if len(files) == 1 and not SHARD.match(files[0].name):

@@ -1,4 +1,4 @@
-"""Every way in: a module, a mapping of tensors, a file, a folder, a name on a hub."""
+"""`open_weights`: the weight matrices of a module, a state dict, a file, a folder or a model on a hub."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wwopt.weights.folders import read_folder, read_index
+from wwopt.weights.formats.containers import weights_in
+from wwopt.weights.formats.mappings import is_module, is_tensor, read_mapping
 from wwopt.weights.formats.npz import read_npz
 from wwopt.weights.formats.safetensors import read_safetensors
 from wwopt.weights.formats.torch_file import is_pt2, read_pt2, read_torch
 from wwopt.weights.hubs import download, is_remote
 from wwopt.weights.matrices.layout import to_matrices
-from wwopt.weights.tensors.containers import weights_in
-from wwopt.weights.tensors.memory import is_module, is_tensor, read_mapping
 
 if TYPE_CHECKING:
     from wwopt.weights.matrices.matrix import Weights
@@ -54,7 +54,7 @@ def _open(source: object) -> tuple[Weights, str]:
     if isinstance(source, Mapping):
         source, label = weights_in(source, is_tensor, is_module), "the mapping"
     if is_module(source):
-        from wwopt.weights.tensors.modules import configuration, read_module  # noqa: PLC0415  (loads torch)
+        from wwopt.weights.formats.modules import configuration, read_module  # noqa: PLC0415  (loads torch)
 
         return to_matrices(read_module(source), configuration(source)), label
     if isinstance(source, Mapping):

@@ -15,9 +15,7 @@ from optuna.artifacts import upload_artifact
 from optuna.trial import TrialState
 from safetensors.torch import save_file
 
-from wwopt.weights.open import read_file
-from wwopt.weights.tensors.containers import weights_in
-from wwopt.weights.tensors.memory import is_module, is_tensor
+from wwopt.weights import is_module, is_tensor, read_file, weights_in
 from wwopt_objectives.trial.artifacts import ATTRIBUTE, FILES, default_store
 from wwopt_objectives.trial.selection import feasible, numbers_of
 

@@ -1,1 +1,1 @@
-"""Files with tensors: safetensors, PyTorch, NumPy."""
+"""Formats: modules, state dicts and files of safetensors, PyTorch and NumPy, each described as named tensors."""

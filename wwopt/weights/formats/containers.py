@@ -1,4 +1,4 @@
-"""What training loops put around the weights."""
+"""Training checkpoints: the state dict or module inside the mapping that a training loop saves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Weights in memory: torch tensors, NumPy arrays and the mappings that hold them."""
+"""State dicts in memory: mappings of names to torch tensors, NumPy arrays or what converts to an array."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
+from wwopt.weights.tensors.identities import Identities
 from wwopt.weights.tensors.readers import InArray, InTorch
 from wwopt.weights.tensors.tensor import NamedTensor
 
@@ -15,32 +16,20 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["Identities", "describe_array", "describe_torch", "is_module", "is_tensor", "read_mapping"]
+__all__ = ["describe_array", "describe_torch", "is_module", "is_tensor", "read_mapping"]
 
 LAZY = ("UninitializedParameter", "UninitializedBuffer")
 UNINITIALIZED = "not initialised yet; call the model once"
 
 
-class Identities:
-    """Remembers which memory has been seen under which name, so that tied weights are counted once."""
-
-    def __init__(self) -> None:
-        self._seen: dict[tuple[object, ...], str] = {}
-
-    def first_name(self, identity: tuple[object, ...], name: str) -> str | None:
-        """Return the name under which this memory was seen first, None where it is new."""
-        first = self._seen.setdefault(identity, name)
-        return None if first == name else first
-
-
 def is_module(source: object) -> TypeGuard[torch.nn.Module]:
-    """Whether something is a torch.nn.Module; torch is not imported for the question."""
+    """Whether a source is a torch.nn.Module; does not import torch."""
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(source, torch.nn.Module)
 
 
 def is_tensor(value: object) -> bool:
-    """Whether something is a torch tensor, an array, or what turns into one, as those of JAX and TensorFlow do."""
+    """Whether a value is a torch tensor, a NumPy array, or converts to one, as those of JAX and TensorFlow do."""
     torch = sys.modules.get("torch")
     if isinstance(value, np.ndarray) or (torch is not None and isinstance(value, torch.Tensor)):
         return True
@@ -48,7 +37,7 @@ def is_tensor(value: object) -> bool:
 
 
 def read_mapping(mapping: Mapping[Any, Any]) -> Iterator[NamedTensor]:
-    """Describe the tensors of a state dict."""
+    """Describe the tensors of a state dict; other values are passed over."""
     torch = sys.modules.get("torch")
     identities = Identities()
     for name, value in mapping.items():
@@ -59,7 +48,7 @@ def read_mapping(mapping: Mapping[Any, Any]) -> Iterator[NamedTensor]:
 
 
 def describe_array(name: str, array: Any, identities: Identities) -> NamedTensor:
-    """Describe an array of NumPy, or of another library, which is converted when it is read."""
+    """Describe a NumPy array, or one of another library, which is converted when it is read."""
     shape = tuple(int(size) for size in array.shape)
     dtype: str = getattr(array.dtype, "name", str(array.dtype))
     identity: tuple[object, ...] = (id(array),)
@@ -73,7 +62,7 @@ def describe_array(name: str, array: Any, identities: Identities) -> NamedTensor
 def describe_torch(
     name: str, tensor: torch.Tensor, identities: Identities, layer_type: str | None = None
 ) -> NamedTensor:
-    """Describe a tensor of torch, on any device."""
+    """Describe a torch tensor on any device."""
     dtype = str(tensor.dtype).removeprefix("torch.")
     if type(tensor).__name__ in LAZY:
         return NamedTensor(name, (0, 0), dtype, InArray(np.empty((0, 0))), layer_type, unusable=UNINITIALIZED)

@@ -1,4 +1,4 @@
-"""Weights of a torch.nn.Module, which is read and left as it is."""
+"""Modules in memory: the parameters of a `torch.nn.Module`, which is left unchanged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from wwopt.weights.tensors.memory import Identities, describe_torch
+from wwopt.weights.formats.mappings import describe_torch
+from wwopt.weights.tensors.identities import Identities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

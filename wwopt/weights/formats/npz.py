@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import zipfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from numpy.typing import NDArray
+    from wwopt.arrays import Values
 
 __all__ = ["InNpz", "read_npz"]
 
@@ -30,11 +30,11 @@ class InNpz:
     path: Path
     member: str
 
-    def __call__(self) -> NDArray[np.floating[Any]]:
+    def __call__(self) -> Values:
         """Return a copy."""
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
-                values: NDArray[np.floating[Any]] = np.lib.format.read_array(file, allow_pickle=False)
+                values: Values = np.lib.format.read_array(file, allow_pickle=False)
         except FileNotFoundError:
             raise
         except Exception as error:  # what is damaged can break anywhere

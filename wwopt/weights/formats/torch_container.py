@@ -15,7 +15,7 @@ from wwopt.weights.tensors.dtypes import ITEM_SIZES
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Checkpoint", "place", "read_checkpoint", "read_text"]
+__all__ = ["TorchContainer", "place", "read_container", "read_text"]
 
 STORAGE_DTYPES = {
     "DoubleStorage": "float64",
@@ -37,14 +37,14 @@ LONGEST_TEXT = 1 << 28  # bytes of structure, without the values
 
 
 @dataclass(frozen=True)
-class Checkpoint:
+class TorchContainer:
     """What a file holds: its object, inert, and where each storage begins and how many bytes it has."""
 
     content: object
     storages: dict[str, tuple[int, int]]
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_container(path: Path) -> TorchContainer:
     """Read the structure of a checkpoint; the values stay in the file.
 
     Raises
@@ -63,7 +63,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         raise ValueError(f"{path} is damaged or not a checkpoint: {_first_line(error)}") from error
 
 
-def _read_zip(path: Path) -> Checkpoint:
+def _read_zip(path: Path) -> TorchContainer:
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         entries = {info.filename: info for info in archive.infolist()}
         root = next((name.removesuffix("data.pkl") for name in entries if name.endswith("data.pkl")), None)
@@ -77,7 +77,7 @@ def _read_zip(path: Path) -> Checkpoint:
         storages = {
             name.removeprefix(prefix): place(file, info) for name, info in entries.items() if name.startswith(prefix)
         }
-    return Checkpoint(content, storages)
+    return TorchContainer(content, storages)
 
 
 def read_text(file: io.BufferedReader, info: zipfile.ZipInfo) -> bytes:
@@ -106,7 +106,7 @@ def place(file: io.BufferedReader, info: zipfile.ZipInfo) -> tuple[int, int]:
     return start, info.file_size
 
 
-def _read_legacy(path: Path) -> Checkpoint:
+def _read_legacy(path: Path) -> TorchContainer:
     """Read the format before torch 1.6: four pickles, the keys of the storages, then their values in that order."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -127,7 +127,7 @@ def _read_legacy(path: Path) -> Checkpoint:
             storages[key] = (file.tell(), nbytes)
             if file.seek(nbytes, io.SEEK_CUR) > size:
                 raise ValueError("it is cut off within its values")
-    return Checkpoint(content, storages)
+    return TorchContainer(content, storages)
 
 
 class _Bounded:

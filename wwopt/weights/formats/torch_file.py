@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wwopt.weights.formats.containers import weights_in
 from wwopt.weights.formats.pickle_stubs import Record, Storage, StoredTensor, Unreadable
-from wwopt.weights.formats.torch_container import Checkpoint, place, read_checkpoint, read_text
-from wwopt.weights.tensors.containers import weights_in
+from wwopt.weights.formats.torch_container import TorchContainer, place, read_container, read_text
 from wwopt.weights.tensors.dtypes import ITEM_SIZES
-from wwopt.weights.tensors.memory import Identities
+from wwopt.weights.tensors.identities import Identities
 from wwopt.weights.tensors.readers import InArray, InFile
 from wwopt.weights.tensors.tensor import NamedTensor
 
@@ -42,7 +42,7 @@ NOTHING = InArray(np.empty((0, 0)))
 
 def read_torch(path: Path) -> Iterator[NamedTensor]:
     """Describe what a file by ``torch.save`` or ``torch.jit.save`` holds; its values are read when asked for."""
-    checkpoint = read_checkpoint(path)
+    checkpoint = read_container(path)
     places = _Places(path, checkpoint.storages)
     for name, value, layer_type in _tensors(checkpoint, path):
         if isinstance(value, StoredTensor):
@@ -139,7 +139,7 @@ class _Places:
         return None
 
 
-def _tensors(checkpoint: Checkpoint, path: Path) -> Iterator[tuple[str, object, str | None]]:
+def _tensors(checkpoint: TorchContainer, path: Path) -> Iterator[tuple[str, object, str | None]]:
     content = checkpoint.content
     if isinstance(content, Mapping):
         content = weights_in(content, _is_tensor, lambda value: isinstance(value, Record))

@@ -1,1 +1,1 @@
-"""From tensors to weight matrices: fused tensors split, convolutions sliced, adapters multiplied out."""
+"""Matrices: named tensors as weight matrices; fused ones split, convolutions sliced, reparametrised ones restored."""

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
+    from wwopt.arrays import Floats
     from wwopt.weights.tensors.tensor import NamedTensor, Read
 
 __all__ = ["CONFIG", "LowRank", "read_adapter"]
@@ -37,7 +36,7 @@ class LowRank:
     B: Read
     A: Read
 
-    def __call__(self) -> NDArray[np.float64]:
+    def __call__(self) -> Floats:
         """Return a matrix for each place of a kernel, shape (k, rank, rank); NaN where a factor is not finite."""
         with np.errstate(invalid="ignore"):
             B, A = (np.float64(factor).reshape(*factor.shape[:2], -1) for factor in (self.B(), self.A()))
@@ -45,12 +44,12 @@ class LowRank:
             return np.full((A.shape[2], A.shape[0], A.shape[0]), np.nan)
         left = _triangular(B[:, :, 0])
         cores = [left @ _triangular(A[:, :, place].T).T for place in range(A.shape[2])]
-        tall: NDArray[np.float64] = np.stack([core if core.shape[0] >= core.shape[1] else core.T for core in cores])
+        tall: Floats = np.stack([core if core.shape[0] >= core.shape[1] else core.T for core in cores])
         return tall
 
 
-def _triangular(factor: NDArray[np.float64]) -> NDArray[np.float64]:
-    triangle: NDArray[np.float64] = np.asarray(np.linalg.qr(factor, mode="r"))
+def _triangular(factor: Floats) -> Floats:
+    triangle: Floats = np.asarray(np.linalg.qr(factor, mode="r"))
     return triangle
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from wwopt.arrays import Values
     from wwopt.weights.tensors.tensor import NamedTensor, Read
 
 __all__ = ["SpectralNorm", "WeightNorm", "put_together"]
-
-Values = NDArray[np.floating[Any]]
 
 STORED = re.compile(
     r"(?:(?P<owner>.*)\.)?(?:parametrizations\.(?P<new>\w+)\.(?P<role>original[01]?|0\._[uv])"

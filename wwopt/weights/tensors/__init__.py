@@ -1,1 +1,1 @@
-"""Named tensors: in memory, in a file, decoded from their element types."""
+"""Tensors: `NamedTensor`, element types, and picklable callables that read the values."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from wwopt.arrays import Values
 
 __all__ = ["ITEM_SIZES", "decode", "is_weight_dtype"]
 
@@ -47,7 +49,7 @@ def is_weight_dtype(dtype: str) -> bool:
     return dtype in WEIGHTS
 
 
-def decode(raw: NDArray[np.uint8], dtype: str) -> NDArray[np.floating[Any]]:
+def decode(raw: NDArray[np.uint8], dtype: str) -> Values:
     """Read bytes, little-endian, as numbers: a view where NumPy knows the type, else an exact copy in float32.
 
     Parameters

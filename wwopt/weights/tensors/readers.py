@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wwopt.weights.tensors.dtypes import ITEM_SIZES, decode
 
@@ -16,11 +15,10 @@ if TYPE_CHECKING:
 
     import torch
 
+    from wwopt.arrays import Values
     from wwopt.weights.tensors.tensor import Read
 
 __all__ = ["Difference", "First", "Heads", "InArray", "InFile", "InTorch", "Rows", "Stacked", "rows"]
-
-Values = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from wwopt.arrays import Values
 
 __all__ = ["NamedTensor", "Read"]
 
-Read = Callable[[], NDArray[np.floating[Any]]]  # picklable, so that another process can read what it is to measure
+Read = Callable[[], Values]  # picklable, so that another process can read what it is to measure
 
 
 @dataclass(frozen=True)
