@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from tqdm.auto import tqdm
 
-from wwopt.engine.options import check_options
+from wwopt.engine.check_options import check_options
 from wwopt.engine.settings import Settings
 from wwopt.ranking.architecture import Profile, are_family, are_same, profile_of
 from wwopt.ranking.intervals import rank_draws

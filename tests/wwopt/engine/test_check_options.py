@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import wwopt
-from wwopt.engine.options import OPTIONS, check_options
+from wwopt.engine.check_options import OPTIONS, check_options
 
 
 def test_options_are_those_of_analyze():
@@ -36,3 +36,9 @@ def test_rank_and_compare_know_their_options():
         wwopt.rank(networks, min_eval=20)
     with pytest.raises(TypeError, match="nope"):
         wwopt.compare(networks["a"], networks["b"], nope=1)
+
+
+def test_what_passes_options_on_may_have_its_own():
+    """The error names who was asked, and suggests its own options too."""
+    with pytest.raises(TypeError, match="`frezee` is not an option of `AlphaMonitor`; did you mean `freeze`"):
+        check_options({"frezee": 1}, of="AlphaMonitor", own=("freeze",))
