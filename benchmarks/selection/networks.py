@@ -19,7 +19,7 @@ import wwopt
 from benchmarks.selection.store import read_looks, read_record, write
 from benchmarks.selection.tasks import Settings, Task
 from wwopt.analysis import Analysis
-from wwopt.response import respond
+from wwopt.response import probe
 
 __all__ = ["COLLAPSED", "Network", "load_networks", "qualities"]
 
@@ -96,7 +96,7 @@ def _fingerprint(options: Mapping[str, Any]) -> str:
     rounded = details.map(lambda value: f"{value:.9g}" if isinstance(value, float) else str(value))
     torch_random = torch.Generator().manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(288, 10))
-    response = respond(_drawn(model, torch_random))
+    response = probe(_drawn(model, torch_random))
     answer = f"{response.information:.9g} {response.certainty:.9g}"
     pairs = wwopt.analyze(_drawn(_neighbours(), torch_random), alignment=True, response=False, progress=False).pairs
     content = json.dumps([sorted(map(list, _flat(options))), rounded.to_dict("list"), answer, pairs.round(9).to_csv()])

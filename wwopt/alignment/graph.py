@@ -13,7 +13,7 @@ import torch
 from torch import fx, nn
 
 from wwopt.alignment.flow import NOWHERE, Flow, Writers
-from wwopt.response.replica import twin
+from wwopt.response.replica import replica
 
 __all__ = ["Space", "spaces_by_graph", "spaces_by_order"]
 
@@ -44,7 +44,7 @@ def spaces_by_graph(model: nn.Module) -> list[Space] | None:
     space; attention passes on the space of its values.
     """
     try:
-        runnable = twin(model)
+        runnable = replica(model)
         graph = fx.Tracer().trace(runnable)
     except Exception:  # noqa: BLE001  (a forward pass may do anything)
         return None

@@ -16,7 +16,7 @@ from wwopt.engine.cache import Cache
 from wwopt.engine.measure import Measured, measure
 from wwopt.engine.parallel import cores, find_device, run, threads
 from wwopt.engine.settings import Settings
-from wwopt.response import respond
+from wwopt.response import probe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -78,7 +78,7 @@ def analyze(
         Also compare what neighbouring layers write and read, in ``pairs``. Layers are matched by the module's
         graph where it can be traced, else by order and shape.
     response : bool or sequence of int, optional
-        Also measure what a module answers to noise, in ``response``; it is run for that, by a twin in evaluation mode
+        Also measure a module's outputs for noise, in ``response``; a replica is run for that, in evaluation mode
         without its hooks. A shape is that of one input, without the batch, where the found one is not to be
         used. None: with ``alignment``, where the source is a module. Warns where it was asked for and cannot be had.
     base : as source, optional
@@ -170,8 +170,8 @@ def _response(source: object, settings: Settings) -> Response | None:
     wanted = settings.response
     if wanted is False or (wanted is None and not (settings.alignment and is_module(source))):
         return None
-    answer = respond(source, None if isinstance(wanted, (bool, type(None))) else wanted, seed=settings.seed)
-    if wanted is not None and not answer.answered:
+    answer = probe(source, None if isinstance(wanted, (bool, type(None))) else wanted, seed=settings.seed)
+    if wanted is not None and not answer.available:
         warnings.warn(f"No response was measured: {answer.reason}.", stacklevel=3)
     return answer
 

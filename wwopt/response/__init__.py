@@ -1,5 +1,5 @@
-"""The response of a module to noise inputs."""
+"""Response: the outputs of a module for noise inputs, measured on a replica that shares its weights."""
 
-from wwopt.response.response import Response, information, respond
+from wwopt.response.response import Response, information, probe
 
-__all__ = ["Response", "information", "respond"]
+__all__ = ["Response", "information", "probe"]

@@ -1,4 +1,4 @@
-"""What a module takes: the shape of an input, found by its first layer and by trying, and noise of that shape."""
+"""Inputs of a module: shapes that it may take, told by its first layer, and noise of such a shape."""
 
 from __future__ import annotations
 
@@ -18,13 +18,21 @@ GRID = 4  # side of the coarse images whose enlargements are the smooth noise
 
 @dataclass(frozen=True)
 class Inputs:
-    """Shape of one input, without the batch; with a ``vocabulary``, it holds numbers of tokens below that."""
+    """Shape and kind of one input.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Without the batch.
+    vocabulary : int
+        Number of tokens, where the input holds token numbers; 0 where it holds real numbers.
+    """
 
     shape: tuple[int, ...]
     vocabulary: int = 0
 
     def noise(self, count: int, like: Tensor, seed: int) -> list[Tensor]:
-        """Draw batches: of uniform tokens, or of standard normal numbers, white and, for images, smooth too."""
+        """Draw batches: of uniform tokens, or of standard normal numbers; for images white ones and smooth ones."""
         draw = torch.Generator().manual_seed(seed)
         if self.vocabulary:
             return [torch.randint(self.vocabulary, (count, *self.shape), generator=draw).to(like.device)]
@@ -40,9 +48,14 @@ class Inputs:
 
 
 def find_inputs(model: nn.Module, shape: Sequence[int] | None = None) -> Iterator[Inputs]:
-    """Give what a module may take, the likeliest first; with ``shape`` only inputs of that shape.
+    """Yield inputs that a module may take, the likeliest first; with ``shape`` only inputs of that shape.
 
-    The first layer tells the kind and the width; lengths and sides stand nowhere and are guesses.
+    The first layer tells the kind and the width; lengths and sides are guesses.
+
+    Examples
+    --------
+    >>> [inputs.shape for inputs in find_inputs(nn.Linear(7, 2))][:2]
+    [(7,), (16, 7)]
     """
     first = next((module for module in model.modules() if _width(module)), None)
     vocabulary = first.num_embeddings if isinstance(first, nn.Embedding) else 0

@@ -1,31 +1,37 @@
-"""A twin of a module that can be run without anything happening to the module."""
+"""Replica of a module: shares its weights, and can be run without changing the module."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
 
-__all__ = ["twin"]
+__all__ = ["replica"]
 
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
 
-def twin(model: nn.Module) -> nn.Module:
+def replica(model: nn.Module) -> nn.Module:
     """Return a module in evaluation mode with the same parameters, buffers of its own, and no hooks.
 
-    No weight is copied, and no code of the module runs. What wraps it for several devices or for a compiler is
-    taken off.
+    No weight is copied, and no code of the module runs. Wrappers for several devices or for a compiler are removed.
 
     Raises
     ------
     TypeError
         The parameters are spread over processes, so that one of them alone cannot run it.
+
+    Examples
+    --------
+    >>> model = nn.Linear(3, 2)
+    >>> copy = replica(model)
+    >>> copy.training, copy.weight is model.weight
+    (False, True)
     """
     if isinstance(model, WRAPPERS):
-        return twin(model.module)
+        return replica(model.module)
     if isinstance(compiled := getattr(model, "_orig_mod", None), nn.Module):
-        return twin(compiled)
+        return replica(compiled)
     for name, parameter in model.named_parameters():
         if type(parameter.data) is not torch.Tensor or hasattr(parameter, "ds_id") or parameter.is_meta:
             raise TypeError(f"the values of {name} are not all in this process")

@@ -1,4 +1,4 @@
-"""What a network answers to noise: how much of an input can be told from its output."""
+"""`probe`: send noise through a module, and measure how much of an input can be told from its output."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ if TYPE_CHECKING:
     from wwopt.arrays import Floats
     from wwopt.response.inputs import Inputs
 
-__all__ = ["Response", "information", "respond"]
+__all__ = ["Response", "information", "probe"]
 
 SAMPLES = 256
-DRAWN = 1 << 23  # numbers of all inputs together: of large ones there are fewer
-CHUNK = 32  # inputs that the module gets at once
-POSITIONS = 2048  # answers that are compared; a sequence gives one at each position
-NUMBERS = 1 << 24  # in all answers together: a large vocabulary has fewer answers
+DRAWN = 1 << 23  # numbers in all inputs together: large inputs are fewer
+CHUNK = 32  # inputs in a forward pass
+POSITIONS = 2048  # output rows that are compared; a sequence gives one at each position
+NUMBERS = 1 << 24  # numbers in all output rows together: a large vocabulary has fewer rows
 SHARPNESS = 3.0
 
 
 @dataclass(frozen=True)
 class Response:
-    """A module's answers to noise.
+    """Statistics of a module's outputs for noise inputs.
 
     Attributes
     ----------
     information : float
-        Between 0 (every input gets the same answer, or none gets a clear one) and 1: the mutual information
-        of input and answered class, as a share of the most that so many classes can carry. NaN where there is no answer
-        or where it is not finite.
+        Mutual information of input and predicted class over its largest value for so many classes, in [0, 1]; 0 where
+        every input gets the same output, or none a clear one. NaN where the module could not be run, or its outputs
+        are not finite.
     certainty : float
-        The same of the answers at their own scale: large where the network is sure of what it finds in noise.
+        The same of the outputs at their own scale: large where the network is sure of what it finds in noise.
     outputs : int
-        Number of classes, or of numbers in an answer; 2 for a single logit, 0 where there is no answer.
+        Number of classes, or of numbers in an output; 2 for a single logit, 0 where the module could not be run.
     inputs : str
-        What was sent, empty where there is no answer.
+        Size of the inputs that were sent; empty where the module could not be run.
     reason : str
-        Why ``information`` is NaN.
+        Reason why ``information`` is NaN.
     """
 
     information: float
@@ -52,19 +52,19 @@ class Response:
     reason: str = ""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values that JSON keeps."""
+        """Return plain values, ready for JSON; also the columns of a saved analysis."""
         return asdict(self)
 
     @property
-    def answered(self) -> bool:
-        """Whether the module could be run; its answers may not be finite even so."""
+    def available(self) -> bool:
+        """Whether the module could be run; its outputs may not be finite even so."""
         return self.outputs > 0
 
 
-def respond(source: object, shape: Sequence[int] | None = None, *, seed: int = 0) -> Response:
-    """Send noise through a module and measure what its answers tell of it.
+def probe(source: object, shape: Sequence[int] | None = None, *, seed: int = 0) -> Response:
+    """Send noise through a module and measure its outputs.
 
-    The module runs on its own device, in evaluation mode, by a twin that shares its weights: its mode, buffers
+    A replica that shares the weights runs on the module's own device, in evaluation mode: the module's mode, buffers
     and hooks are left alone, and so is the global random state.
 
     Parameters
@@ -72,9 +72,21 @@ def respond(source: object, shape: Sequence[int] | None = None, *, seed: int = 0
     source : object
         A `torch.nn.Module`; anything else cannot be run.
     shape : sequence of int, optional
-        Of one input, without the batch. None finds one that the module takes.
+        Of one input, without the batch. None: one that the module takes is found by trying.
     seed : int
-        Of the noise.
+        Seed of the noise.
+
+    Returns
+    -------
+    Response
+        Where the module could not be run, ``information`` is NaN and ``reason`` says why.
+
+    Examples
+    --------
+    >>> import torch
+    >>> response = probe(torch.nn.Linear(8, 3))
+    >>> response.outputs, response.inputs
+    (3, '8 numbers')
     """
     import torch  # noqa: PLC0415  (heavy)
 
@@ -83,15 +95,15 @@ def respond(source: object, shape: Sequence[int] | None = None, *, seed: int = 0
     devices = {p.get_device() for p in source.parameters() if p.is_cuda}
     try:
         with torch.random.fork_rng(sorted(devices)), torch.inference_mode():
-            return _respond(source, shape, seed)
+            return _probe(source, shape, seed)
     except Exception as error:  # noqa: BLE001  (a forward pass may do anything)
         return Response(math.nan, reason=f"it cannot be run: {_first_line(error)}")
 
 
 def information(outputs: Floats, *, scale: bool = True) -> float:
-    """Mutual information of input and class over the classes' entropy at most, in [0, 1].
+    """Mutual information of input and predicted class, over its largest value for so many classes.
 
-    Outputs are made probabilities by a softmax.
+    A softmax turns outputs into probabilities.
 
     Parameters
     ----------
@@ -100,6 +112,16 @@ def information(outputs: Floats, *, scale: bool = True) -> float:
     scale : bool
         Centre the outputs of each input first, and divide all by their common standard deviation over
         `SHARPNESS`: then their scale does not matter.
+
+    Returns
+    -------
+    float
+        In [0, 1].
+
+    Examples
+    --------
+    >>> round(information(np.array([[9.0, -9.0], [-9.0, 9.0]])), 2)
+    0.98
     """
     centred = outputs - outputs.mean(axis=1, keepdims=True)
     spread = centred.std()
@@ -111,40 +133,40 @@ def information(outputs: Floats, *, scale: bool = True) -> float:
     return float(max(0.0, _entropy(shares.mean(axis=0)) - _entropy(shares)) / math.log(outputs.shape[1]))
 
 
-def _respond(model: nn.Module, shape: Sequence[int] | None, seed: int) -> Response:
+def _probe(model: nn.Module, shape: Sequence[int] | None, seed: int) -> Response:
     import torch  # noqa: PLC0415  (heavy)
 
     from wwopt.response.inputs import find_inputs  # noqa: PLC0415
-    from wwopt.response.replica import twin  # noqa: PLC0415
+    from wwopt.response.replica import replica  # noqa: PLC0415
 
-    runnable = twin(model)
+    runnable = replica(model)
     like = next(p for p in model.parameters() if torch.is_floating_point(p))
-    fault = ""  # of the likeliest
+    fault = ""  # of the likeliest input
     for inputs in find_inputs(runnable, shape):
         try:
-            answers = _answer(runnable, inputs.noise(2, like, seed)[0])
+            outputs = _outputs(runnable, inputs.noise(2, like, seed)[0])
         except Exception as error:  # noqa: BLE001  (of a shape that it does not take)
             fault = fault or _first_line(error)
             continue
-        if answers is None:
-            return Response(math.nan, reason="its answer is no tensor of floats with a row for each input")
+        if outputs is None:
+            return Response(math.nan, reason="its output is no tensor of floats with a row for each input")
         return _measure(runnable, inputs, like, seed)
-    fault = fault or "its first layer tells none"
+    fault = fault or "its first layer does not tell the shape"
     return Response(math.nan, reason=f"no input was found that it takes (give `response=` its shape): {fault}")
 
 
 def _measure(model: nn.Module, inputs: Inputs, like: Tensor, seed: int) -> Response:
     count = max(2, min(SAMPLES, DRAWN // math.prod(inputs.shape)))
-    answers = [found for batch in inputs.noise(count, like, seed) if (found := _answer(model, batch)) is not None]
-    outputs = answers[0].shape[1]
-    if not all(np.isfinite(found).all() for found in answers):
-        return Response(math.nan, math.nan, outputs, str(inputs), "its answers are not finite")
-    told, sure = ([information(found, scale=scale) for found in answers] for scale in (True, False))
-    return Response(sum(told) / len(told), sum(sure) / len(sure), outputs, str(inputs))
+    batches = [found for batch in inputs.noise(count, like, seed) if (found := _outputs(model, batch)) is not None]
+    width = batches[0].shape[1]
+    if not all(np.isfinite(outputs).all() for outputs in batches):
+        return Response(math.nan, math.nan, width, str(inputs), "its outputs are not finite")
+    scaled, unscaled = ([information(outputs, scale=scale) for outputs in batches] for scale in (True, False))
+    return Response(sum(scaled) / len(scaled), sum(unscaled) / len(unscaled), width, str(inputs))
 
 
-def _answer(model: nn.Module, batch: Tensor) -> Floats | None:
-    """Outputs for a batch, shape (answers, classes); None where there is no row for each input."""
+def _outputs(model: nn.Module, batch: Tensor) -> Floats | None:
+    """Outputs for a batch, shape (rows, classes); None where there is no row for each input."""
     import torch  # noqa: PLC0415  (heavy)
 
     kept = []
@@ -158,9 +180,9 @@ def _answer(model: nn.Module, batch: Tensor) -> Floats | None:
 
 
 def _rows(output: Any, inputs: int) -> Tensor | None:
-    """Answers as rows; None where they are no floats or are not one for each input.
+    """Rows of an output, shape (rows, classes); None where it is not floating point or not one for each input.
 
-    A map or a sequence of single numbers is one answer; a single number is the logit of two classes.
+    A map or a sequence of single numbers is one row; a single number is the logit of two classes.
     """
     import torch  # noqa: PLC0415  (heavy)
 

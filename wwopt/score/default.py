@@ -24,7 +24,7 @@ def default_score(analysis: Analysis) -> ResponseScore | AlignmentScore | AlphaS
     """
     if analysis.pairs is None or not len(analysis.pairs):
         return AlphaScore()
-    if analysis.response is not None and analysis.response.answered:
+    if analysis.response is not None and analysis.response.available:
         return ResponseScore()
     matched = {
         name for names in (*analysis.pairs["writers"], *analysis.pairs["readers"]) for name in names.split(" + ")

@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 import wwopt
-from wwopt.response import information, respond
+from wwopt.response import information, probe
 from wwopt.response.inputs import find_inputs
-from wwopt.response.replica import twin
+from wwopt.response.replica import replica
 from wwopt.score import common_score
 
 SCORE = wwopt.ResponseScore()
@@ -73,7 +73,7 @@ def test_training_is_heard_and_damage_too(trained):
     fallen.load_state_dict(trained.state_dict())
     with torch.no_grad():
         fallen[4].bias[3] += 1e3
-    learned, fresh, lost = (respond(model).information for model in (trained, perceptron(), fallen))
+    learned, fresh, lost = (probe(model).information for model in (trained, perceptron(), fallen))
     assert lost < 0.01 < fresh < learned < 1
 
 
@@ -94,7 +94,7 @@ def test_training_is_heard_and_damage_too(trained):
 )  # fmt: skip
 def test_inputs_are_found(model, inputs):
     """The first layer tells the kind of input, and trying tells the size."""
-    answer = respond(model)
+    answer = probe(model)
     assert (answer.inputs, answer.reason) == (inputs, "")
     assert 0 <= answer.information <= 1
 
@@ -103,9 +103,9 @@ def test_a_shape_can_be_given():
     """The user's shape is used, and a wrong one is said to be wrong."""
     pooled = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
     assert wwopt.analyze(convolutions(12), response=(3, 12, 12)).response.inputs == "3 x 12 x 12 numbers"
-    assert respond(pooled, (3, 40, 30)).inputs == "3 x 40 x 30 numbers"
-    wrong = respond(pooled, (4, 8, 8))
-    assert not wrong.answered
+    assert probe(pooled, (3, 40, 30)).inputs == "3 x 40 x 30 numbers"
+    wrong = probe(pooled, (4, 8, 8))
+    assert not wrong.available
     assert "4 channels" in wrong.reason
     with pytest.raises(ValueError, match="`response` must be True, False, None or a shape"):
         wwopt.analyze(pooled, response=(3, 0, 8))
@@ -126,7 +126,7 @@ def test_a_forward_pass_that_counts_does_not_count_ours():
     model = Counting()
     analysis = wwopt.analyze(model, alignment=True)
     assert len(analysis.pairs) == 1
-    assert analysis.response.answered
+    assert analysis.response.available
     assert model.calls == 0
 
 
@@ -137,7 +137,7 @@ def test_large_inputs_are_fewer():
     watched = type(
         "Watched", (nn.Sequential,), {"forward": lambda self, x: sizes.append(len(x)) or nn.Sequential.forward(self, x)}
     )
-    assert respond(watched(*pooled), (1, 128, 128, 128)).answered
+    assert probe(watched(*pooled), (1, 128, 128, 128)).available
     assert sizes == [2, 4]
 
 
@@ -149,7 +149,7 @@ def test_nothing_happens_to_the_module():
     model[0].register_forward_pre_hook(lambda *_: called.append("before"))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     modules, state = list(model.modules()), torch.random.get_rng_state()
-    assert respond(model).answered
+    assert probe(model).available
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(module.training for module in model.modules())
     assert list(model.modules()) == modules
@@ -170,12 +170,12 @@ def test_nothing_happens_to_the_module():
         lambda: nn.DataParallel(nn.Linear(8, 5)),
     ],
 )
-def test_a_twin_answers_as_the_module_does(make):
+def test_a_replica_answers_as_the_module_does(make):
     """Also where weights are computed, shared, or kept in lists."""
     torch.manual_seed(0)
     model = make()
     inputs = torch.randn(6, 3, 8)
-    pair = [call.eval()(inputs) for call in (twin(model), model)]
+    pair = [call.eval()(inputs) for call in (replica(model), model)]
     first, second = (answer[0] if isinstance(answer, tuple) else answer for answer in pair)
     assert torch.equal(first, second)
 
@@ -185,17 +185,17 @@ def test_a_twin_answers_as_the_module_does(make):
     [
         ({"a.weight": torch.randn(80, 60)}, "a dict cannot be run: give the module"),
         (nn.Linear(8, 5, device="meta"), "weight are not all in this process"),
-        (nn.Bilinear(8, 8, 5), "its first layer tells none"),
-        (nn.Sequential(nn.Linear(8, 5), nn.Flatten(0)), "its answer is no tensor of floats with a row for each input"),
+        (nn.Bilinear(8, 8, 5), "its first layer does not tell the shape"),
+        (nn.Sequential(nn.Linear(8, 5), nn.Flatten(0)), "its output is no tensor of floats with a row for each input"),
         (nn.Sequential(nn.Conv2d(3, 8, 3), nn.Flatten(), nn.Linear(7, 5)), "no input was found that it takes"),
     ],
 )
 def test_what_cannot_be_run_says_why(source, reason):
     """No error: the other numbers of an analysis stand."""
-    answer = respond(source)
+    answer = probe(source)
     assert reason in answer.reason
     assert math.isnan(answer.information)
-    assert not answer.answered
+    assert not answer.available
 
 
 def test_asking_in_vain_warns():
@@ -215,7 +215,7 @@ def test_a_diverged_network_has_the_maximum(trained):
         diverged[2].weight *= 1e37
     analysis = wwopt.analyze(diverged, **SCORE.requires)
     assert (analysis.details["status"] == "success").all()
-    assert analysis.response.reason == "its answers are not finite"
+    assert analysis.response.reason == "its outputs are not finite"
     assert wwopt.default_score(analysis) == SCORE
     assert SCORE(analysis) == SCORE.maximum
 
@@ -281,8 +281,8 @@ def test_networks_are_judged_by_a_score_that_all_have():
 def test_the_answer_is_kept_and_repeatable(tmp_path):
     """The same model and seed give the same number; it is saved, summarised and asked for with the alignment."""
     analysis = wwopt.analyze(perceptron(), alignment=True)
-    assert analysis.response == respond(perceptron())
-    assert analysis.response != respond(perceptron(), seed=1)
+    assert analysis.response == probe(perceptron())
+    assert analysis.response != probe(perceptron(), seed=1)
     analysis.save(tmp_path / "a.npz")
     assert wwopt.Analysis.load(tmp_path / "a.npz").response == analysis.response
     assert analysis.summary["response"] == analysis.response.information
@@ -306,10 +306,10 @@ def test_a_single_logit_is_two_classes_and_a_map_is_one_answer():
         two[0].weight.copy_(logit[0].weight), two[0].bias.copy_(logit[0].bias)
         two[2].weight.copy_(torch.cat([logit[2].weight, 0 * logit[2].weight]))
         two[2].bias.copy_(torch.cat([logit[2].bias, 0 * logit[2].bias]))
-    expected = respond(two)
+    expected = probe(two)
     for model in (logit, nn.Sequential(logit, nn.Flatten(0))):
-        answer = respond(model)
+        answer = probe(model)
         assert answer.outputs == 2
         assert answer.information == pytest.approx(expected.information)
         assert answer.certainty == pytest.approx(expected.certainty)
-    assert respond(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 1, 1))).outputs == 64
+    assert probe(nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.Conv2d(4, 1, 1))).outputs == 64
