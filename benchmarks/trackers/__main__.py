@@ -71,7 +71,7 @@ def main():
     home = Path.cwd()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         os.chdir(folder)
-        with Server(f"sqlite:///{folder}/mlflow.db", Path(folder, "artifacts"), behind=True) as server:
+        with Server(f"sqlite:///{folder}/mlflow.db", Path(folder, "artifacts"), low_priority=True) as server:
             proxy = Proxy(server.port)
             for word, measured in rows(server, proxy, short=options.short):
                 for row in measured() if options.only in word else ():

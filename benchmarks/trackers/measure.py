@@ -23,9 +23,8 @@ from tests.support.drill import network, weights
 from wwopt.cli.demo import study as demo
 from wwopt.cli.demo.digits import load
 from wwopt_trackers import LocalTracker, MLflowTracker, verify
-from wwopt_trackers.delivery.process import COURIER
 from wwopt_trackers.journal.journal import find_journals
-from wwopt_trackers.journal.sqlite import is_locked
+from wwopt_trackers.journal.locks import SENDER, is_locked
 
 MODES = {"pass": "up", "reset": "down", "hang": "hung"}
 _barrier = None
@@ -71,9 +70,9 @@ def drilled(steps, layers):
     found = drill.run(steps, layers)
     yield Row(
         f"{steps:,} steps of {layers} layers, server killed three times, process killed once",
-        f"{found['points']:,} points: {found['lost']} lost, {found['doubled']} doubled; {found['seconds']} s",
-        "0 lost, 0 doubled",
-        bool(found["points"] and not found["lost"] and not found["doubled"]),
+        f"{found['points']:,} points: {found['lost']} lost, {found['duplicated']} duplicated; {found['seconds']} s",
+        "0 lost, 0 duplicated",
+        bool(found["points"] and not found["lost"] and not found["duplicated"]),
     )
 
 
@@ -146,7 +145,7 @@ def together(barrier):
 
 
 def in_process(uri, experiment, worker, steps):
-    """Two trials; gives the time they took, the start of the courier and the last delivery excluded."""
+    """Two trials; gives the time they took, the start of the sender and the last delivery excluded."""
     torch.set_num_threads(1)
     train(None, 1, worker)
     tracker = MLflowTracker(experiment=experiment, uri=uri, pictures=0) if experiment else None
@@ -192,7 +191,7 @@ def large_model(server):
 def demo_study(trials, rounds):
     """The demo's study with the demo's own settings and store, tracked and not: to its end, and to the last delivery.
 
-    Nothing is excluded: the courier's start, its imports and the making of the store count.
+    Nothing is excluded: the sender's start, its imports and the making of the store count.
     """
     torch.set_num_threads(1)
     data, _ = load()
@@ -206,7 +205,7 @@ def demo_study(trials, rounds):
         delivered.append(took[True][1] / plain)
     until_end, slower = statistics.median(trained) - 1, statistics.median(delivered) - 1
     yield Row(
-        f"the demo's study of {trials} trials, its courier's start and imports included",
+        f"the demo's study of {trials} trials, its sender's start and imports included",
         f"wall time {until_end:+.1%} to the end of the trainings, {slower:+.1%} to the last delivery",
         "<= +5%",
         slower <= 0.05,
@@ -226,7 +225,7 @@ def study(data, trials, seed, *, tracked):
     last = time.perf_counter() - clock
     end = max(trial.datetime_complete for trial in fresh.get_trials(deepcopy=False))
     for journal in find_journals(folder / "journal") if tracked else ():
-        while is_locked(journal.with_suffix(COURIER)):  # it draws pictures, which the next study would feel
+        while is_locked(journal.with_suffix(SENDER)):  # it draws figures, which the next study would feel
             time.sleep(0.1)
     return (end - start).total_seconds(), last
 
@@ -254,7 +253,7 @@ def train(tracker, steps, number):
 
 
 def warm(tracker):
-    """Let the courier import what it needs, once it has something to do."""
+    """Let the sender import what it needs, once it has something to do."""
     tracker.child("warm", params={}, tags={}).finish("complete", timeout=60)
 
 

@@ -1,6 +1,6 @@
 """Kill the server three times and the training once; every point that was logged must arrive, and once.
 
-``python -m tests.support.drill [--steps 1000] [--layers 200]`` exits with 1 when a point is lost or doubled.
+``python -m tests.support.drill [--steps 1000] [--layers 200]`` exits with 1 when a point is lost or duplicated.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from wwopt_trackers.backends.keys import MLFLOW
 
 EXPERIMENT = "drill"
 PACE = 0.05  # seconds between two steps
-PATIENCE = 120  # seconds that couriers may take with the rest
+FLUSH_TIMEOUT = 120  # seconds that senders may take with the rest
 ROOT = str(Path(__file__).parents[2])
 
 
@@ -54,7 +54,7 @@ def train(uri, number, steps, *, kill):
 
 
 def drill(uri, steps, layers, outages):
-    """Run the drill in the working directory and give the points that were logged, lost and doubled.
+    """Run the drill in the working directory and give the points that were logged, lost and duplicated.
 
     ``outages`` are called at equal distances; between two of them the process is killed.
     """
@@ -67,10 +67,10 @@ def drill(uri, steps, layers, outages):
 
 
 def delivered():
-    """Deliver what is left; couriers that outlived their trainings are waited for."""
-    end = time.monotonic() + PATIENCE
+    """Deliver what is left; senders that outlived their trainings are waited for."""
+    end = time.monotonic() + FLUSH_TIMEOUT
     synced = sync()
-    while any(each.state == "busy" for each in synced) and time.monotonic() < end:
+    while any(each.state == "in progress" for each in synced) and time.monotonic() < end:
         time.sleep(1)
         synced = sync()
     return synced
@@ -98,16 +98,16 @@ def check(uri, logged, layers):
     client = MlflowClient(uri)
     experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
     runs = client.search_runs([experiment], "tags.`wwopt.role` = 'trial'", order_by=["start_time"])
-    lost = doubled = 0
+    lost = duplicated = 0
     for run, said in zip(runs, logged, strict=True):
         found = [point.step for point in client.get_metric_history(run.info.run_id, MLFLOW.encode("step squared"))]
         lost += len(set(said) - set(found))
-        doubled += len(found) - len(set(found))
+        duplicated += len(found) - len(set(found))
     runs = verify()
     return {
         "points": sum(run.points for run in runs),
         "lost": lost + sum(len(run.missing) for run in runs),
-        "doubled": doubled + sum(len(run.doubled) for run in runs),
+        "duplicated": duplicated + sum(len(run.duplicated) for run in runs),
         "keys": len(client.search_runs([experiment], "tags.`wwopt.role` = 'trial'")[0].data.metrics),
         "spectra unwritten": sum(len(run.unwritten) for run in runs),
         "layers": layers,
@@ -146,7 +146,7 @@ def main():
         return
     found = run(arguments.steps, arguments.layers)
     print(f"{arguments.steps} steps, the server killed 3 times and the process once: {found}")
-    sys.exit(bool(found["lost"] or found["doubled"] or not found["points"]))
+    sys.exit(bool(found["lost"] or found["duplicated"] or not found["points"]))
 
 
 if __name__ == "__main__":

@@ -18,13 +18,13 @@ DELAY = 0.05  # seconds
 
 
 class Server:
-    """``mlflow server`` on loopback, as a process of its own; ``behind`` all others in priority, as if elsewhere."""
+    """``mlflow server`` on loopback, in a process of its own; ``low_priority`` as if it ran on another machine."""
 
-    def __init__(self, store, artifacts, *, behind=False):
+    def __init__(self, store, artifacts, *, low_priority=False):
         self.port = free_port()
         self.uri = f"http://127.0.0.1:{self.port}"
         self._command = [
-            *(["nice", "-n", "19"] if behind else []),
+            *(["nice", "-n", "19"] if low_priority else []),
             sys.executable,
             "-m",
             "mlflow",
@@ -34,7 +34,7 @@ class Server:
             "--workers",
             "1",
         ]
-        self._command += ["--backend-store-uri", store, "--artifacts-destination", str(artifacts)]
+        self._command += ["--backend-store-uri", store, "--artifacts-backend", str(artifacts)]
 
     def start(self):
         """Start, and wait until it answers."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from wwopt_trackers.accelerate import AccelerateTracker, from_accelerate
 from wwopt_trackers.callback import StudyCallback
-from wwopt_trackers.delivery.recovery import Synced, Verified, sync, verify
+from wwopt_trackers.delivery.sync import Synced, sync
+from wwopt_trackers.delivery.verify import Verified, verify
 from wwopt_trackers.local import LocalTracker
 from wwopt_trackers.mlflow import MLflowTracker
 from wwopt_trackers.selection.select import STATES, Selection, select

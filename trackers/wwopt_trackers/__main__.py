@@ -1,8 +1,9 @@
-"""``python -m wwopt_trackers JOURNAL``: the courier's process; trackers start it, `wwopt sync` is for people."""
+"""``python -m wwopt_trackers JOURNAL``: the sender's process, started by a tracker; `wwopt sync` is for people."""
 
 import sys
 from pathlib import Path
 
-from wwopt_trackers.delivery.process import attend
+from wwopt_trackers.delivery.process import deliver_while_owned
 
-attend(Path(sys.argv[1]))
+if __name__ == "__main__":
+    deliver_while_owned(Path(sys.argv[1]))

@@ -5,14 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
+from wwopt_trackers.backends.mlflow.uri import absolute_uri, artifact_uri, default_uri
 from wwopt_trackers.recording.tracker import JournalTracker, trial_name
 
-__all__ = ["MLflowTracker", "default_uri"]
-
-SQLITE = "sqlite:///"
+__all__ = ["MLflowTracker"]
 
 
 class MLflowTracker(JournalTracker):
@@ -70,8 +68,8 @@ class MLflowTracker(JournalTracker):
         if find_spec("mlflow") is None:
             raise ImportError("MLflow is not installed. Run `pip install 'wwopt[mlflow]'`.")
         super().__init__(journal, run_name, delivers=not offline, pictures=pictures)
-        self._uri = _absolute(uri or default_uri())
-        self._artifacts = None if artifacts is None else _as_uri(os.fspath(artifacts))
+        self._uri = absolute_uri(uri or default_uri())
+        self._artifacts = None if artifacts is None else artifact_uri(artifacts)
         self._experiment, self._joined = _open_run(self._uri, experiment)
 
     @property
@@ -114,23 +112,6 @@ class MLflowTracker(JournalTracker):
         return promote(self.about, trial_name(best), name, alias, weights)
 
 
-def default_uri() -> str:
-    """MLflow's tracking URI, without importing MLflow where that is not needed."""
-    if "mlflow" in sys.modules:
-        import mlflow  # noqa: PLC0415  (is imported)
-
-        return str(mlflow.get_tracking_uri())
-    old = Path("mlruns").absolute()  # MLflow stays with the folder of its earlier versions where one has data
-    default = old.as_uri() if any(old.glob("*/meta.yaml")) else "sqlite:///mlflow.db"
-    return os.environ.get("MLFLOW_TRACKING_URI") or default
-
-
-def _absolute(uri: str) -> str:
-    """`wwopt sync` may run in another folder."""
-    file = uri.removeprefix(SQLITE)
-    return f"{SQLITE}{Path(file).absolute()}" if uri.startswith(SQLITE) and file else uri
-
-
 def _open_run(uri: str, experiment: str | None) -> tuple[str, str | None]:
     """Name of the experiment, and the id of the user's open run when it is to be joined."""
     default = os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default")
@@ -139,11 +120,7 @@ def _open_run(uri: str, experiment: str | None) -> tuple[str, str | None]:
     import mlflow  # noqa: PLC0415  (is imported)
 
     active = mlflow.active_run()
-    if active is None or _absolute(str(mlflow.get_tracking_uri())) != uri:
+    if active is None or absolute_uri(str(mlflow.get_tracking_uri())) != uri:
         return experiment or default, None
     name = str(mlflow.MlflowClient(uri).get_experiment(active.info.experiment_id).name)
     return (name, active.info.run_id) if experiment in (None, name) else (str(experiment), None)
-
-
-def _as_uri(location: str) -> str:
-    return location if "://" in location else Path(location).absolute().as_uri()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import netrc
 import os
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
+from wwopt_trackers.backends.wandb.credentials import key_is_set
 from wwopt_trackers.recording.tracker import JournalTracker, trial_name
 
-__all__ = ["WandbTracker", "key_is_set"]
+__all__ = ["WandbTracker"]
 
 
 class WandbTracker(JournalTracker):
@@ -111,14 +110,3 @@ def _default_mode() -> str:
     """Offline where no key is set, so that nothing waits for somebody to type one."""
     mode = os.environ.get("WANDB_MODE")
     return mode if mode in ("online", "offline") else "online" if key_is_set() else "offline"
-
-
-def key_is_set() -> bool:
-    """Whether W&B's server will know the user."""
-    if os.environ.get("WANDB_API_KEY"):
-        return True
-    host = urlsplit(os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai")).hostname or ""
-    try:
-        return netrc.netrc(os.environ.get("NETRC")).authenticators(host) is not None
-    except (OSError, netrc.NetrcParseError):
-        return False

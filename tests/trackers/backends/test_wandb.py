@@ -80,10 +80,10 @@ def test_sync_makes_a_run_that_was_cut_off_again(analysis, tmp_path):
     file.write_bytes(file.read_bytes()[:2000])  # as a full disk leaves it
     (lacking,) = verify()
     assert not lacking.ok
-    ledger = sqlite3.connect(journal.with_suffix(".sent"))
-    ledger.execute("UPDATE deliveries SET closed = 0")
-    ledger.commit()
-    ledger.close()
+    log = sqlite3.connect(journal.with_suffix(".sent"))
+    log.execute("UPDATE deliveries SET closed = 0")
+    log.commit()
+    log.close()
     assert [synced.state for synced in sync()] == ["delivered"]
     wandb.teardown()
     assert [run.ok for run in verify()] == [True]

@@ -7,7 +7,7 @@ from tests.support.servers import Server
 
 
 def test_the_server_and_the_training_are_killed(migrated, tmp_path):
-    """Nothing is lost and nothing doubled, as the processes' own words, the journals and MLflow agree."""
+    """Nothing is lost and nothing duplicated, as the processes' own words, the journals and MLflow agree."""
     (tmp_path / "mlflow.db").write_bytes(migrated)
     with Server(f"sqlite:///{tmp_path}/mlflow.db", tmp_path / "artifacts") as server:
 
@@ -18,4 +18,4 @@ def test_the_server_and_the_training_are_killed(migrated, tmp_path):
 
         found = drill(server.uri, steps=40, layers=5, outages=[outage])
     assert found["points"] > 40 * 30
-    assert (found["lost"], found["doubled"]) == (0, 0)
+    assert (found["lost"], found["duplicated"]) == (0, 0)

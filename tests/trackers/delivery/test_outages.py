@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from wwopt_trackers import MLflowTracker, WandbTracker, sync, verify
-from wwopt_trackers.delivery.process import start as start_courier
 from wwopt_trackers.journal.journal import Journal
-from wwopt_trackers.journal.sqlite import locked
+from wwopt_trackers.journal.locks import locked
+from wwopt_trackers.recording.supervisor import start as start_sender
 
 # MLflow 3.17 calls what SQLAlchemy 2.1 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
@@ -62,7 +62,7 @@ def test_a_server_that_is_slow(analysis, proxy, caplog):
     with MLflowTracker(experiment="slow", uri=proxy.uri, pictures=0) as tracker:
         trial = tracker.child("trial-0", params={}, tags={})
         trial.log(analysis, step=0)
-        tracker.flush(30)  # the courier is at work
+        tracker.flush(30)  # the sender is at work
         begun = time.monotonic()
         for step in range(1, 5):
             trial.log(analysis, step=step)
@@ -73,21 +73,21 @@ def test_a_server_that_is_slow(analysis, proxy, caplog):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sessions and groups of processes are POSIX")
-def test_a_courier_is_no_burden(tmp_path):
+def test_a_sender_is_no_burden(tmp_path):
     """It is of the training's session, in which alone its low priority counts, but no target of its Ctrl-C."""
     journal = Journal(tmp_path / "a.db", {"kind": "local", "name": "a", "pictures": 0})
     with locked(tmp_path / "a.owner"):
-        courier = start_courier(journal.path)
+        sender = start_sender(journal.path)
         try:
-            assert os.getsid(courier.pid) == os.getsid(0)
-            assert os.getpgid(courier.pid) == courier.pid != os.getpgid(0)
+            assert os.getsid(sender.pid) == os.getsid(0)
+            assert os.getpgid(sender.pid) == sender.pid != os.getpgid(0)
             end = time.monotonic() + 30
-            while os.getpriority(os.PRIO_PROCESS, courier.pid) <= os.getpriority(os.PRIO_PROCESS, 0):
+            while os.getpriority(os.PRIO_PROCESS, sender.pid) <= os.getpriority(os.PRIO_PROCESS, 0):
                 assert time.monotonic() < end
                 time.sleep(0.05)
         finally:
-            courier.kill()
-            courier.wait()
+            sender.kill()
+            sender.wait()
     journal.close()
 
 
@@ -109,9 +109,9 @@ def children(pid):
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="finds the processes in /proc")
-@pytest.mark.parametrize("victim", ["courier", "wandb-core"])
+@pytest.mark.parametrize("victim", ["sender", "wandb-core"])
 def test_a_process_that_was_killed(analysis, victim, tmp_path):
-    """The courier, or W&B's own service, dies at work: each trial is made again as one complete run."""
+    """The sender, or W&B's own service, dies at work: each trial is made again as one complete run."""
     tracker = WandbTracker(project="digits", pictures=0)
     trial = tracker.child("trial-0", params={}, tags={})
     trial.log(analysis, step=0)
@@ -119,10 +119,10 @@ def test_a_process_that_was_killed(analysis, victim, tmp_path):
     while not list(tmp_path.glob("wandb/offline-run-*/*.wandb")):
         assert time.monotonic() < end
         time.sleep(0.05)
-    (courier,) = [
+    (sender,) = [
         child for child in children(os.getpid()) if b"wwopt_trackers" in Path(f"/proc/{child}/cmdline").read_bytes()
     ]
-    os.kill(courier if victim == "courier" else children(courier)[0], signal.SIGKILL)
+    os.kill(sender if victim == "sender" else children(sender)[0], signal.SIGKILL)
     trial.log(analysis, step=1)
     trial.finish("complete")
     tracker.finish("complete", timeout=60)

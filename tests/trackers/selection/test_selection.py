@@ -151,7 +151,7 @@ def test_the_command_line(logged, capsys, monkeypatch):
 
 
 def test_sync_and_verify_on_the_command_line(analysis, store, capsys):
-    """0 when all is well; 1, with the point by name, when the store lacks one; behind when it cannot be reached."""
+    """0 when all is well; 1, with the point by name, when the store lacks one; pending when it cannot be reached."""
     with MLflowTracker(experiment="digits", uri=store, offline=True, pictures=0) as tracker:
         tracker.log(analysis, step=3, metrics={"loss": 0.5})
     assert run(["verify"]) == 1
@@ -167,6 +167,6 @@ def test_sync_and_verify_on_the_command_line(analysis, store, capsys):
     Path("away", "broken.db").write_text("no journal")
     assert run(["sync", "away", "--json"]) == 1
     states = {Path(each["journal"]).name.split("-")[0]: each for each in json.loads(capsys.readouterr().out)}
-    assert states["mlflow"]["state"] == "behind"
+    assert states["mlflow"]["state"] == "pending"
     assert "does not answer" in states["mlflow"]["message"]
     assert states["broken.db"]["state"] == "unreadable"

@@ -1,66 +1,36 @@
-"""What a backend has to offer, and which backends there are."""
+"""The backend of a journal, opened by the kind of tracker that wrote it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from wwopt_trackers.journal.records import Delivery, Entry, Run
+    from wwopt_trackers.backends.protocol import Backend
 
-__all__ = ["Destination", "Point", "RemoteRun", "connect"]
-
-Point = tuple[str, int, int, float]  # key, step, time, value
+__all__ = ["open_backend"]
 
 
-class RemoteRun(Protocol):
-    """A run at the backend. What fails raises; it is tried again."""
+def open_backend(about: Mapping[str, Any]) -> Backend:
+    """Open the backend that a journal is for; ``about`` is what the journal says of its tracker.
 
-    name: str
-    fresh: bool  # the backend takes nothing twice: everything is sent again from the start
+    Raises
+    ------
+    ValueError
+        It is a local journal, which is delivered nowhere.
+    """
+    match about["kind"]:
+        case "mlflow":
+            from wwopt_trackers.backends.mlflow.backend import MLflowBackend  # noqa: PLC0415  (loads mlflow)
 
-    def send(self, entries: Sequence[Entry]) -> None:
-        """Send scalars."""
+            return MLflowBackend(about)
+        case "wandb":
+            from wwopt_trackers.backends.wandb.backend import WandbBackend  # noqa: PLC0415  (needs wandb)
 
-    def attach(self, folder: Path, entry: Entry) -> None:
-        """Send the files of a step."""
+            return WandbBackend(about)
+        case "accelerate":
+            from wwopt_trackers.backends.accelerate.backend import AccelerateBackend  # noqa: PLC0415  (needs accelerate)
 
-    def illustrate(self, pictures: Sequence[Path]) -> None:
-        """Send the pictures of a run."""
-
-    def close(self, run: Run, last: Sequence[Entry]) -> None:
-        """End the run with its state and the last number under each key; raises when it did not arrive in full."""
-
-
-class Destination(Protocol):
-    """A backend. What fails raises; it is tried again."""
-
-    def check(self) -> None:
-        """Raise within seconds when the backend does not answer."""
-
-    def open(self, run: Run, parent: str | None, delivery: Delivery | None) -> RemoteRun:
-        """Create a run, or find the one that an earlier attempt (``delivery``) has made."""
-
-    def points(self, remote: str, names: Sequence[str]) -> Iterator[Point]:
-        """Read back what the backend has of a run under these names."""
-
-    def forget(self) -> None:
-        """Let go of what may be broken after a failure."""
-
-
-def connect(about: Mapping[str, Any]) -> Destination:
-    """Reach the backend that a journal is for."""
-    if about["kind"] == "mlflow":
-        from wwopt_trackers.backends.mlflow.backend import MLflowDestination  # noqa: PLC0415  (each backend only where it is used)
-
-        return MLflowDestination(about)
-    if about["kind"] == "wandb":
-        from wwopt_trackers.backends.wandb.backend import WandbDestination  # noqa: PLC0415
-
-        return WandbDestination(about)
-    if about["kind"] == "accelerate":
-        from wwopt_trackers.accelerate import AccelerateDestination  # noqa: PLC0415
-
-        return AccelerateDestination(about)
-    raise ValueError(f"A journal of a {about['kind']} tracker is not delivered anywhere.")
+            return AccelerateBackend(about)
+        case kind:
+            raise ValueError(f"A journal of a {kind} tracker is not delivered anywhere.")

@@ -1,4 +1,4 @@
-"""Pictures of a run, drawn by whoever delivers it."""
+"""Figures of a complete run, drawn by the process that delivers it."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ def draw(journal: Journal, run: Run, *, worst: int) -> list[Path]:
     alphas = dict(zip(analysis.details["name"], analysis.details["alpha"], strict=True))
     fitted = [name for name, alpha in alphas.items() if not math.isnan(alpha)]
     figures = {"alpha-by-layer": plots.alphas(analysis), "alpha-histogram": plots.alpha_histogram(analysis)}
-    for place, name in enumerate(sorted(fitted, key=lambda name: -distance(alphas[name]))[:worst], start=1):
-        figures[f"spectrum-{place}"] = plots.spectrum(analysis, name)
-    looks = [entry for entry in journal.entries(run.id) if entry.spectra]
-    if len(looks) > 1:
-        figures["alphas-over-training"] = alphas_over_training(looks)
+    for rank, name in enumerate(sorted(fitted, key=lambda name: -distance(alphas[name]))[:worst], start=1):
+        figures[f"spectrum-{rank}"] = plots.spectrum(analysis, name)
+    analysed = [entry for entry in journal.entries(run.id) if entry.spectra]
+    if len(analysed) > 1:
+        figures["alphas-over-training"] = alphas_over_training(analysed)
     folder = journal.path.with_suffix("") / run.id
     return [_save(figure, folder / f"{name}.png") for name, figure in figures.items()]
 

@@ -1,4 +1,4 @@
-"""The ledger: how much of a journal its backend has. The courier alone writes it."""
+"""The delivery log: how much of a journal its backend has, written by the sender alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from wwopt_trackers.journal.journal import Journal
 
-__all__ = ["Ledger"]
+__all__ = ["DeliveryLog"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS deliveries (run TEXT PRIMARY KEY, remote TEXT, entry INTEGER, artifact INTEGER,
@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS faults (id INTEGER PRIMARY KEY, message TEXT);
 """
 
 
-class Ledger:
+class DeliveryLog:
     """What was delivered of a journal, in a file beside it.
 
     Parameters
@@ -41,7 +41,12 @@ class Ledger:
         """Record how much of a run its backend has."""
         self._database.execute(
             "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, ?, ?)",
-            *(run, delivery.remote, delivery.entry, delivery.artifact, delivery.closed, delivery.drawn),
+            run,
+            delivery.remote,
+            delivery.entry,
+            delivery.artifact,
+            delivery.closed,
+            delivery.drawn,
         )
 
     def open_runs(self, journal: Journal) -> list[Run]:
@@ -59,7 +64,7 @@ class Ledger:
         ]
 
     def undrawn_runs(self, journal: Journal) -> list[Run]:
-        """Complete runs whose pictures the backend lacks: nobody waits for them."""
+        """Complete runs whose figures the backend lacks: nobody waits for them."""
         if not journal.about["pictures"]:
             return []
         deliveries = self._deliveries()

@@ -86,14 +86,22 @@ class Journal:
         """Record that a run has begun."""
         self._write(
             "INSERT INTO runs VALUES (?, ?, ?, ?, ?, ?, NULL, '', NULL)",
-            *(run.id, run.parent, run.name, _text(run.params), _text(run.tags), run.start),
+            run.id,
+            run.parent,
+            run.name,
+            _text(run.params),
+            _text(run.tags),
+            run.start,
         )
 
     def close_run(self, run: str, state: str, reason: str) -> None:
         """Record how a run ended; the first word stands."""
         self._write(
             "UPDATE runs SET state = ?, reason = ?, stop = ? WHERE id = ? AND state IS NULL",
-            *(state, reason, now(), run),
+            state,
+            reason,
+            now(),
+            run,
         )
 
     def append(self, run: str, step: int, metrics: Mapping[str, float], *, spectra: bool) -> Entry:
@@ -112,7 +120,11 @@ class Journal:
         """Record the folder with the spectra of an entry, or why there is none."""
         self._write(
             "INSERT OR IGNORE INTO artifacts VALUES (NULL, ?, ?, ?, ?, ?)",
-            *(entry.id, entry.run, entry.step, folder, fault),
+            entry.id,
+            entry.run,
+            entry.step,
+            folder,
+            fault,
         )
 
     def runs(self) -> list[Run]:

@@ -1,4 +1,4 @@
-"""What a journal holds."""
+"""Records of a journal and of its delivery log: runs, entries, artifacts, deliveries."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Artifact", "Delivery", "Entry", "Run"]
+__all__ = ["STUDY", "Artifact", "Delivery", "Entry", "Run"]
+
+STUDY = "wwopt.study"  # tag of a study's run: a resumed study finds its run by it
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,13 @@
-"""SQLite as the journal uses it: write-ahead logs, and locks that end with their process."""
+"""SQLite connections of the journal: shared by threads, with a write-ahead log."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Database", "is_locked", "locked"]
+__all__ = ["Database"]
 
 FORMAT = 1
 MAGIC = 0x77774F50  # "wwOP": the application id in a file's header
@@ -75,32 +73,3 @@ class Database:
             raise ValueError(f"{self.path} is not a journal of wwopt.")
         if found_version > FORMAT:
             raise ValueError(f"{self.path} was written by a newer wwopt (format {found_version}); upgrade wwopt.")
-
-
-@contextmanager
-def locked(path: Path, timeout: float = 0.0) -> Iterator[None]:
-    """Hold a lock that the system lets go of when the process dies, on any system.
-
-    Raises
-    ------
-    TimeoutError
-        Another process, or another part of this one, holds it.
-    """
-    connection = sqlite3.connect(path, timeout=timeout, isolation_level=None, check_same_thread=False)
-    try:
-        try:
-            connection.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            raise TimeoutError(f"Another process holds {path}.") from error
-        yield
-    finally:
-        connection.close()
-
-
-def is_locked(path: Path) -> bool:
-    """Whether somebody holds a lock."""
-    try:
-        with locked(path):
-            return False
-    except TimeoutError:
-        return True

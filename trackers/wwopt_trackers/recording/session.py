@@ -1,4 +1,4 @@
-"""A tracker at work in one process: its journal, its writer, and its courier."""
+"""The session of a tracker in one process: its journal, its writer thread, and the supervisor of its sender."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from wwopt_trackers.delivery.process import OWNER
-from wwopt_trackers.journal.delivery_log import Ledger
+from wwopt_trackers.journal.delivery_log import DeliveryLog
 from wwopt_trackers.journal.journal import Journal, now
+from wwopt_trackers.journal.locks import OWNER, locked
 from wwopt_trackers.journal.payload import complete, write_spectra
 from wwopt_trackers.journal.records import Run
-from wwopt_trackers.journal.sqlite import locked
-from wwopt_trackers.recording.supervisor import PATIENCE, Attendant
+from wwopt_trackers.recording.supervisor import FLUSH_TIMEOUT, Supervisor
 from wwopt_trackers.recording.writer import Writer
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ logger = logging.getLogger("wwopt")
 
 
 class Session:
-    """Everything that one tracker holds in one process.
+    """A journal that is open, the thread that writes beside it, and the process that delivers it.
 
     Parameters
     ----------
@@ -43,20 +42,20 @@ class Session:
     about : mapping
         The kind of the tracker and its arguments, kept in the journal for `wwopt_trackers.sync`.
     delivers : bool
-        Keep a courier at work.
+        Deliver the journal to its backend while it is written.
     """
 
     def __init__(self, folder: Path, about: Mapping[str, Any], *, delivers: bool) -> None:
         self.process = os.getpid()
         self._journal = _create(folder, about)
-        self._ledger = Ledger(self._journal.path)
+        self._deliveries = DeliveryLog(self._journal.path)
         self._owned = ExitStack()
         self._owned.enter_context(locked(self._journal.path.with_suffix(OWNER)))
         self._local = about["kind"] == "local"
         self._root, self._open, self._closed = "", set[str](), False
-        self._attendant = Attendant(self._journal, self._ledger) if delivers else None
-        self._look()
-        self._writer = Writer(self._journal, self._write, self._look)
+        self._supervisor = Supervisor(self._journal, self._deliveries) if delivers else None
+        self._check()
+        self._writer = Writer(self._journal, self._write, self._check)
         self._exit = Finalize(None, self._at_exit, exitpriority=0)
 
     def open_run(self, name: str, params: Mapping[str, Any], tags: Mapping[str, str], parent: str | None) -> str:
@@ -89,8 +88,8 @@ class Session:
 
     def wait(self, timeout: float | None, run: str | None = None) -> None:
         """Wait for the backend to have a run, or all."""
-        if self._attendant:
-            self._attendant.wait(timeout, run)
+        if self._supervisor:
+            self._supervisor.wait(timeout, run)
 
     def close(self, timeout: float | None = None) -> None:
         """End what is open, deliver it as far as ``timeout`` allows, and let go of the files."""
@@ -98,26 +97,26 @@ class Session:
         for run in tuple(self._open):
             self.close_run(run, "failed", "the study ended before the run did")
         self._closed = True
-        end = time.monotonic() + (PATIENCE if timeout is None else timeout)
+        end = time.monotonic() + (FLUSH_TIMEOUT if timeout is None else timeout)
         written = self._writer.close(end - time.monotonic())
         self.wait(None if timeout is None else max(0.0, end - time.monotonic()))
         if self._journal.unwritten:
             logger.warning("%d records of %s could not be written.", self._journal.unwritten, self._journal.path)
         self._owned.close()
-        if self._attendant:
-            self._attendant.leave(None if timeout is None else max(0.0, end - time.monotonic()))
+        if self._supervisor:
+            self._supervisor.wait_for_exit(None if timeout is None else max(0.0, end - time.monotonic()))
         if written:
             self._journal.close()
-            self._ledger.close()
+            self._deliveries.close()
 
     def _write(self, analysis: Analysis, folder: Path) -> None:
         write_spectra(analysis, folder)
         if self._local:
             complete(folder)
 
-    def _look(self) -> None:
-        if self._attendant:
-            self._attendant.look()
+    def _check(self) -> None:
+        if self._supervisor:
+            self._supervisor.check()
 
     def _at_exit(self) -> None:
         """End a study that nobody ended: as failed when the program did."""

@@ -1,95 +1,113 @@
-"""The training process's side of the courier: start it, pass on what it meets, wait for it."""
+"""The supervisor of the sender: starts its process, warns of its failures, and waits for its deliveries."""
 
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wwopt_trackers.delivery.process import start
-
 if TYPE_CHECKING:
-    from wwopt_trackers.journal.delivery_log import Ledger
+    from wwopt_trackers.journal.delivery_log import DeliveryLog
     from wwopt_trackers.journal.journal import Journal
 
-__all__ = ["Attendant"]
+__all__ = ["FLUSH_TIMEOUT", "HTTP_RETRIES", "Supervisor", "start"]
 
 logger = logging.getLogger("wwopt")
 
-PATIENCE = 30.0  # seconds that the end of a study waits for its backend when nobody says how long
-GRACE = 3.0  # seconds in which a courier that has delivered everything ends
-RESTART = 5.0  # seconds after which a courier that died is started again
+FLUSH_TIMEOUT = 30.0  # seconds that the end of a study waits for its backend when nobody says how long
+EXIT_TIMEOUT = 3.0  # seconds in which a sender that has delivered everything ends
+RESTART_DELAY = 5.0  # seconds after which a sender that died is started again
+HTTP_RETRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "30"}  # MLflow's own: 4 minutes
+RANKS = ("LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE")  # of torchrun
 
-_left_alone: list[subprocess.Popen[bytes]] = []  # couriers that deliver on after their session
+_still_delivering: list[subprocess.Popen[bytes]] = []  # senders that outlive their session
 
 
-class Attendant:
-    """Looks after a journal's courier.
+class Supervisor:
+    """Supervises a journal's sender.
 
     Parameters
     ----------
-    journal, ledger : Journal, Ledger
-        What it delivers, and what it has delivered.
+    journal, deliveries : Journal, DeliveryLog
+        The journal that the sender delivers, and the log of what it has delivered.
     """
 
-    def __init__(self, journal: Journal, ledger: Ledger) -> None:
-        self._journal, self._ledger = journal, ledger
-        self._courier: subprocess.Popen[bytes] | None = None
-        self._started = -RESTART
+    def __init__(self, journal: Journal, deliveries: DeliveryLog) -> None:
+        self._journal, self._deliveries = journal, deliveries
+        self._sender: subprocess.Popen[bytes] | None = None
+        self._started = -RESTART_DELAY
         self._seen, self._warned = 0, set[str]()
 
-    def look(self) -> None:
-        """Warn of what the courier has met, once for each kind, and start it again when it died."""
-        for number, message in self._ledger.faults(self._seen):
+    def check(self) -> None:
+        """Warn of what failed, once for each kind of error, and start the sender again if it died."""
+        for number, message in self._deliveries.faults(self._seen):
             self._seen = number
             if (kind := message.partition(":")[0]) not in self._warned:
                 self._warned.add(kind)
                 logger.warning("Tracking fails (%s). Training goes on; %s has everything.", message, self._journal.path)
-        died = self._courier is None or self._courier.poll() is not None
-        if died and time.monotonic() > self._started + RESTART:
+        died = self._sender is None or self._sender.poll() is not None
+        if died and time.monotonic() > self._started + RESTART_DELAY:
             self._started = time.monotonic()
             try:
-                self._courier = start(self._journal.path)
+                self._sender = start(self._journal.path)
             except OSError as error:
-                self._ledger.add_fault(f"{type(error).__name__}: {error}")
+                self._deliveries.add_fault(f"{type(error).__name__}: {error}")
 
     def wait(self, timeout: float | None, run: str | None = None) -> None:
-        """Wait for the backend to have a run, or all; say where the remainder lies.
+        """Wait for the backend to have a run, or all; warn of what it lacks after the wait.
 
-        Without a ``timeout`` nobody waits for a backend that has just failed.
+        Without a ``timeout`` the wait is `FLUSH_TIMEOUT`, and ends with the first failure of the backend.
         """
-        end = time.monotonic() + (PATIENCE if timeout is None else timeout)
+        end = time.monotonic() + (FLUSH_TIMEOUT if timeout is None else timeout)
         failed, pause = self._failures(), 0.02
         while not (done := self._delivered(run)) and time.monotonic() < end:
             if timeout is None and self._failures() > failed:
                 break
             time.sleep(pause)
             pause = min(0.2, 1.5 * pause)
-            self.look()
-        self.look()
+            self.check()
+        self.check()
         if not done:
             logger.warning(
                 "Not everything has reached the backend: the rest is in %s; deliver it with `wwopt sync %s`.",
-                *(self._journal.path, self._journal.path.parent),
+                self._journal.path,
+                self._journal.path.parent,
             )
 
-    def leave(self, timeout: float | None) -> None:
-        """Let the courier end, which it does once the journal has no owner; one that is busy is left to itself."""
-        if self._courier is None:
+    def wait_for_exit(self, timeout: float | None) -> None:
+        """Wait up to ``timeout`` seconds for the sender to exit; leave it running if it still delivers."""
+        if self._sender is None:
             return
-        if self._ledger.undrawn_runs(self._journal):
-            timeout = 0.0  # nobody waits for pictures
+        if self._deliveries.undrawn_runs(self._journal):
+            timeout = 0.0  # nobody waits for figures
         try:
-            self._courier.wait(GRACE if timeout is None else min(GRACE, timeout))
+            self._sender.wait(EXIT_TIMEOUT if timeout is None else min(EXIT_TIMEOUT, timeout))
         except subprocess.TimeoutExpired:
-            _left_alone.append(self._courier)
+            _still_delivering.append(self._sender)
 
     def _delivered(self, run: str | None) -> bool:
         if run is None:
-            return not self._ledger.pending_runs(self._journal)
-        delivery = self._ledger.delivery(run)
+            return not self._deliveries.pending_runs(self._journal)
+        delivery = self._deliveries.delivery(run)
         return delivery is not None and delivery.closed
 
     def _failures(self) -> int:
-        return max((number for number, _ in self._ledger.faults(self._seen)), default=self._seen)
+        return max((number for number, _ in self._deliveries.faults(self._seen)), default=self._seen)
+
+
+def start(journal: Path) -> subprocess.Popen[bytes]:
+    """Start the sender of a journal in a process of its own, which ends after the process that owns the journal."""
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    inherited = {name: value for name, value in os.environ.items() if name not in RANKS}  # it is no rank of a training
+    return subprocess.Popen(  # noqa: S603  (this interpreter, this package)
+        [sys.executable, "-P", "-m", "wwopt_trackers", str(journal)],
+        env={**HTTP_RETRIES, **inherited, "PYTHONPATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        process_group=0,  # an interrupt from the keyboard is the training's: what it has logged still goes out
+    )

@@ -1,4 +1,4 @@
-"""The protocol of `wwopt.tracking` over a journal."""
+"""Trackers that record to a journal: `JournalTracker` for a study, `RunTracker` for each of its runs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from wwopt_trackers.journal.payload import LayerChoice, scalars
+from wwopt_trackers.journal.records import STUDY
 from wwopt_trackers.recording.provenance import provenance
 from wwopt_trackers.recording.session import Session
 
@@ -20,11 +21,9 @@ if TYPE_CHECKING:
     from wwopt.analysis import Analysis
     from wwopt.tracking import State
 
-__all__ = ["STUDY", "JournalTracker", "RunTracker", "trial_name"]
+__all__ = ["JournalTracker", "RunTracker", "trial_name"]
 
 logger = logging.getLogger("wwopt")
-
-STUDY = "wwopt.study"  # tag of the study's run: a resumed one finds it
 
 
 class _Context:

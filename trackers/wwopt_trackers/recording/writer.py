@@ -1,4 +1,4 @@
-"""The thread that writes spectra beside the journal."""
+"""The writer thread: writes the spectra beside the journal, away from the training threads."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Writer"]
 
 logger = logging.getLogger("wwopt")
 
-TICK = 0.5  # seconds without work after which the journal is looked after
+TICK = 0.5  # seconds without work between two checkpoints of the journal
 REFUSED = 100  # analyses that are kept for another attempt while the disk is full
 
 
@@ -61,16 +61,16 @@ class Writer:
             try:
                 task = self._queue.get(timeout=TICK)
             except queue.Empty:
-                self._look_after()
+                self._idle()
                 continue
             if task is None:
-                self._look_after()
+                self._idle()
                 self._give_up()
                 return
-            if not self._written(*task):
+            if not self._write(*task):
                 self._refused.append(task)
 
-    def _written(self, entry: Entry, analysis: Analysis) -> bool:
+    def _write(self, entry: Entry, analysis: Analysis) -> bool:
         folder = self._folder / entry.run / f"{entry.id:06d}"
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -87,10 +87,10 @@ class Writer:
         for entry, _ in self._refused:
             self._journal.add_artifact(entry, "", fault=self._fault)
 
-    def _look_after(self) -> None:
+    def _idle(self) -> None:
         try:
             self._journal.checkpoint()
-            self._refused = deque((task for task in self._refused if not self._written(*task)), maxlen=REFUSED)
+            self._refused = deque((task for task in self._refused if not self._write(*task)), maxlen=REFUSED)
             self._tick()
         except Exception:
             logger.warning("Tracking fails. Training goes on.", exc_info=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from wwopt_trackers.selection.logged import LoggedRun, logged_runs
+from wwopt_trackers.selection.logged_runs import logged_runs
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wwopt.analysis import Analysis
     from wwopt.powerlaw import EstimatorName
     from wwopt.score import Score
+    from wwopt_trackers.backends.logged_run import LoggedRun
 
 __all__ = ["STATES", "Selection", "select"]
 

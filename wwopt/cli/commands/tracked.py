@@ -133,9 +133,9 @@ def verify(journal: Journal = JOURNAL, *, as_json: AsJson = False, quiet: Quiet 
 @contextmanager
 def backend() -> Iterator[None]:
     """Ask a backend: quickly, quietly, and with its failure as one line."""
-    from wwopt_trackers.delivery.process import IMPATIENCE  # noqa: PLC0415
+    from wwopt_trackers.recording.supervisor import HTTP_RETRIES  # noqa: PLC0415
 
-    for name, value in {**IMPATIENCE, "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}.items():
+    for name, value in {**HTTP_RETRIES, "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}.items():
         os.environ.setdefault(name, value)
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)

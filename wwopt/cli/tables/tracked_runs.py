@@ -65,7 +65,7 @@ def synced_json(done: Sequence[Synced]) -> list[dict[str, str]]:
 
 
 def print_synced(done: Sequence[Synced], *, remarks: bool) -> None:
-    """Print a line for each journal; without ``remarks`` only those that are behind."""
+    """Print a line for each journal; without ``remarks`` only those with something pending."""
     console = open_console()
     for each in done:
         if remarks or not each.ok:
@@ -84,7 +84,7 @@ def verified_json(found: Sequence[Verified]) -> list[dict[str, Any]]:
             "remote": each.remote,
             "points": each.points,
             "missing": [_plain(point) for point in each.missing],
-            "doubled": [_plain(point) for point in each.doubled],
+            "duplicated": [_plain(point) for point in each.duplicated],
             "unwritten": list(each.unwritten),
             "message": each.message,
         }
@@ -97,11 +97,11 @@ def print_verified(found: Sequence[Verified], *, remarks: bool) -> None:
     console = open_console()
     for each in found:
         if remarks or not each.ok:
-            lacks = f"{len(each.missing)} missing, {len(each.doubled)} doubled"
+            lacks = f"{len(each.missing)} missing, {len(each.duplicated)} duplicated"
             spectra = f", no spectra of {len(each.unwritten)} steps" if each.unwritten else ""
             line = f"{each.run}: {each.points} points, {each.message or lacks}{spectra}"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
-        for kind in ("missing", "doubled"):
+        for kind in ("missing", "duplicated"):
             points = getattr(each, kind)
             for key, step, _, value in points[:NAMED]:
                 console.print(f"  {kind}: {key} = {value:g} at step {step}", markup=False, highlight=False)
@@ -110,7 +110,8 @@ def print_verified(found: Sequence[Verified], *, remarks: bool) -> None:
     if remarks:
         console.print(
             f"{sum(each.points for each in found)} points in {len(found)} runs: "
-            f"{sum(len(each.missing) for each in found)} missing, {sum(len(each.doubled) for each in found)} doubled",
+            f"{sum(len(each.missing) for each in found)} missing, "
+            f"{sum(len(each.duplicated) for each in found)} duplicated",
             highlight=False,
         )
 

@@ -1,4 +1,4 @@
-"""An experiment of an MLflow store as a destination, through `MlflowClient` with explicit ids alone."""
+"""An MLflow experiment as a backend, through `MlflowClient` with explicit ids alone."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from urllib.parse import urlsplit
 
 from wwopt_trackers.backends.keys import MLFLOW
 from wwopt_trackers.journal.journal import now
-from wwopt_trackers.journal.sqlite import locked
-from wwopt_trackers.recording.tracker import STUDY
+from wwopt_trackers.journal.locks import locked
+from wwopt_trackers.journal.records import STUDY
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
-    from wwopt_trackers.backends.open_backend import Point
+    from wwopt_trackers.backends.protocol import Point
     from wwopt_trackers.journal.records import Delivery, Entry, Run
 
-__all__ = ["MLflowDestination", "MLflowRun", "check_server", "stored"]
+__all__ = ["MLflowBackend", "MLflowRun", "check_server", "stored"]
 
 RUN, ROLE = "wwopt.run", "wwopt.role"  # tags: the journal's id of a run; "study" or "trial"
 KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the page opens on what language models need
@@ -35,7 +35,7 @@ LONGEST_PARAM, LONGEST_TAG = 6000, 8000
 ANSWER = 5.0  # seconds in which a server must answer
 
 
-class MLflowDestination:
+class MLflowBackend:
     """An experiment of an MLflow store.
 
     Parameters
@@ -75,8 +75,8 @@ class MLflowDestination:
             for point in self._client.get_metric_history(remote, MLFLOW.encode(name)):
                 yield name, point.step, point.timestamp, stored(point.value)
 
-    def forget(self) -> None:
-        """A client holds nothing that can break."""
+    def reset(self) -> None:
+        """Do nothing: a client holds nothing that could break."""
 
     def _find_or_create(self, run: Run, parent: str | None, *, again: bool) -> str:
         if self._about["joined"] and run.parent is None:
@@ -145,7 +145,7 @@ class MLflowRun:
         self._client, self.name, self._experiment = client, name, experiment
         self._joined, self._models = joined, models
 
-    def send(self, entries: Sequence[Entry]) -> None:
+    def log_metrics(self, entries: Sequence[Entry]) -> None:
         """Send scalars; MLflow drops a point that it has."""
         from mlflow.entities import Metric  # noqa: PLC0415
 
@@ -157,15 +157,15 @@ class MLflowRun:
         for start in range(0, len(metrics), METRICS_PER_CALL):
             self._client.log_batch(self.name, metrics[start : start + METRICS_PER_CALL])
 
-    def attach(self, folder: Path, entry: Entry) -> None:
+    def log_artifacts(self, folder: Path, entry: Entry) -> None:
         """Send the files of a step; one that is there is replaced."""
         for file in sorted(folder.iterdir()):
             self._client.log_artifact(self.name, str(file), f"ww/step-{entry.step:06d}")
 
-    def illustrate(self, pictures: Sequence[Path]) -> None:
-        """Send the pictures of a run."""
-        for picture in pictures:
-            self._client.log_artifact(self.name, str(picture), "ww")
+    def upload_figures(self, figures: Sequence[Path]) -> None:
+        """Send the figures of a run."""
+        for figure in figures:
+            self._client.log_artifact(self.name, str(figure), "ww")
 
     def close(self, run: Run, last: Sequence[Entry]) -> None:
         """End the run; one that the user opened stays open."""

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wwopt_trackers.backends.keys import MLFLOW
+from wwopt_trackers.backends.logged_run import LoggedRun, read_analysis
 from wwopt_trackers.backends.mlflow.backend import ROLE, RUN, STATUS, check_server, stored
+from wwopt_trackers.backends.mlflow.uri import default_uri
 from wwopt_trackers.journal.payload import SPECTRA
-from wwopt_trackers.mlflow import default_uri
-from wwopt_trackers.recording.tracker import STUDY
-from wwopt_trackers.selection.logged import LoggedRun, read_analysis
+from wwopt_trackers.journal.records import STUDY
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

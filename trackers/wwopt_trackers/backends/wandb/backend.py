@@ -1,4 +1,4 @@
-"""A project of Weights & Biases as a destination: one run for each trial, whole or made again."""
+"""A project of Weights & Biases as a backend: each trial is one run, complete or made again."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wwopt_trackers.backends.keys import WANDB
-from wwopt_trackers.journal.payload import SPECTRA
-from wwopt_trackers.recording.tracker import STUDY
 from wwopt_trackers.backends.wandb.file import read_records, read_rows
+from wwopt_trackers.journal.payload import SPECTRA
+from wwopt_trackers.journal.records import STUDY
 
 if TYPE_CHECKING:
     import wandb
 
     from wwopt.analysis import Analysis
-    from wwopt_trackers.backends.open_backend import Point
+    from wwopt_trackers.backends.protocol import Point
     from wwopt_trackers.journal.records import Delivery, Entry, Run
 
-__all__ = ["ANALYSIS", "STEP", "WandbDestination", "WandbRun"]
+__all__ = ["ANALYSIS", "STEP", "WandbBackend", "WandbRun"]
 
 STEP = "ww/step"
 ANALYSIS = "ww-analysis"  # type of the artifact with the spectra of a step
@@ -32,7 +32,7 @@ BINS = 64
 COLUMNS = ("name", "layer_type", "status", "N", "M", "alpha", "D", "stable_rank", "num_traps")
 
 
-class WandbDestination:
+class WandbBackend:
     """A project of Weights & Biases, or its files on this disk.
 
     Parameters
@@ -69,7 +69,7 @@ class WandbDestination:
                 for key in row.keys() & keys.keys():
                     yield keys[key], row[STEP], round(1000 * row["_timestamp"]), float(row[key])
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """Start W&B's service again: once it has died, every call to it fails, this one too."""
         import wandb  # noqa: PLC0415
 
@@ -88,12 +88,12 @@ class WandbRun:
         self._table: wandb.Table | None = None
         self._rows = 0
 
-    def send(self, entries: Sequence[Entry]) -> None:
+    def log_metrics(self, entries: Sequence[Entry]) -> None:
         """Log a row for each step."""
         for entry in entries:
             self._log(entry, WANDB.encode_all(entry.metrics))
 
-    def attach(self, folder: Path, entry: Entry) -> None:
+    def log_artifacts(self, folder: Path, entry: Entry) -> None:
         """Log the spectra as an artifact, the layers as rows of a table, and the eigenvalues as a histogram."""
         import wandb  # noqa: PLC0415  (takes seconds)
 
@@ -114,12 +114,12 @@ class WandbRun:
         kept = Path(self._open().settings.sync_dir, "ww", f"step-{entry.step:06d}")
         return Path(shutil.copytree(folder, kept, dirs_exist_ok=True))
 
-    def illustrate(self, pictures: Sequence[Path]) -> None:
-        """Log the pictures of a run."""
+    def upload_figures(self, figures: Sequence[Path]) -> None:
+        """Log the figures of a run."""
         import wandb  # noqa: PLC0415  (takes seconds)
 
-        if pictures:
-            self._open().log({f"ww/pictures/{file.stem}": wandb.Image(str(file)) for file in pictures})
+        if figures:
+            self._open().log({f"ww/pictures/{file.stem}": wandb.Image(str(file)) for file in figures})
             self._rows += 1
 
     def close(self, run: Run, last: Sequence[Entry]) -> None:  # noqa: ARG002  (W&B itself keeps what came last)

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wwopt_trackers.backends.wandb.credentials import key_is_set
 from wwopt_trackers.journal.journal import Journal, find_journals
 from wwopt_trackers.journal.payload import SPECTRA
-from wwopt_trackers.wandb import key_is_set
 
 if TYPE_CHECKING:
     from wwopt_trackers.journal.records import Run

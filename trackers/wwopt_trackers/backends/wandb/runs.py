@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wwopt_trackers.backends.keys import WANDB
-from wwopt_trackers.selection.logged import LoggedRun, read_analysis
-from wwopt_trackers.journal.payload import SPECTRA
-from wwopt_trackers.backends.wandb.file import read_records, read_row
+from wwopt_trackers.backends.logged_run import LoggedRun, read_analysis
 from wwopt_trackers.backends.wandb.backend import ANALYSIS, STEP
+from wwopt_trackers.backends.wandb.file import read_records, read_row
+from wwopt_trackers.journal.payload import SPECTRA
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis

@@ -1,56 +1,20 @@
-"""Runs that were logged, read back with their spectra: from journals, from MLflow, from W&B."""
+"""Logged runs, read back from journals, from MLflow or from W&B."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
+from wwopt_trackers.backends.logged_run import LoggedRun, read_analysis
 from wwopt_trackers.journal.journal import Journal, find_journals
 from wwopt_trackers.journal.payload import SPECTRA
-from wwopt_trackers.recording.tracker import STUDY
+from wwopt_trackers.journal.records import STUDY
 
 if TYPE_CHECKING:
-    from wwopt.analysis import Analysis
     from wwopt_trackers.journal.records import Run
 
-__all__ = ["LoggedRun", "journal_runs", "logged_runs"]
-
-
-@dataclass(frozen=True)
-class LoggedRun:
-    """A run as it was logged.
-
-    Attributes
-    ----------
-    name : str
-        Of the run, such as "trial-3".
-    id : str
-        The backend's.
-    study : str
-        Name of the study that it belongs to; empty where it has none.
-    state : str
-        "complete", "pruned", "failed" or "running".
-    step : int or None
-        Of the spectra; None where none were logged.
-    params : mapping
-        What the run was made with.
-    metrics : mapping of str to float
-        What was logged last under each name.
-    read : callable
-        Reads the analysis of ``step``; raises `ValueError` or `OSError` where it cannot be read.
-    """
-
-    name: str
-    id: str
-    study: str
-    state: str
-    step: int | None
-    params: Mapping[str, Any]
-    metrics: Mapping[str, float]
-    read: Callable[[], Analysis] = field(repr=False)
+__all__ = ["journal_runs", "logged_runs"]
 
 
 def logged_runs(
@@ -112,10 +76,3 @@ def _from_journal(journal: Journal, run: Run) -> LoggedRun:
         metrics={key: value for entry in entries for key, value in entry.metrics.items()},
         read=lambda: read_analysis(folder / SPECTRA),
     )
-
-
-def read_analysis(file: Path) -> Analysis:
-    """Read a saved analysis; `FileNotFoundError` and `ValueError` say what is wrong with it."""
-    from wwopt.analysis import Analysis  # noqa: PLC0415  (loads pandas)
-
-    return Analysis.load(file)
