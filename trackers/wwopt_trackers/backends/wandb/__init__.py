@@ -1,0 +1,1 @@
+"""Weights & Biases: runs written, read back and promoted."""
