@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wwopt.analysis import Analysis, to_details, to_skipped
+from wwopt.analysis import Analysis
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +63,7 @@ def table(details: pd.DataFrame) -> dict[str, list[Any]]:
 def look_of(columns: Mapping[str, list[Any]], spectra: Mapping[str, np.ndarray]) -> Analysis:
     """Make an `Analysis` of what was kept of a look; a column that did not exist then is NaN."""
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    return Analysis(details=to_details(rows), spectra=spectra, skipped=to_skipped([]))
+    return Analysis.from_rows(rows, spectra)
 
 
 def read_looks(record: Mapping[str, Any], path: Path) -> list[Analysis]:

@@ -1,5 +1,5 @@
 """`Analysis`: the numbers of a network's layers, and the file that keeps them."""
 
-from wwopt.analysis.analysis import COLUMNS, LEADING, TEXT, Analysis, Table, to_details, to_skipped
+from wwopt.analysis.analysis import COLUMNS, LEADING, TEXT, Analysis
 
-__all__ = ["COLUMNS", "LEADING", "TEXT", "Analysis", "Table", "to_details", "to_skipped"]
+__all__ = ["COLUMNS", "LEADING", "TEXT", "Analysis"]

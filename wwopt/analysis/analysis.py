@@ -1,12 +1,12 @@
-"""`Analysis`: what is known of a network's layers, and the one file that keeps it."""
+"""`Analysis`: the spectra of a network's layers, the numbers that follow from them, and their means."""
 
 from __future__ import annotations
 
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -21,9 +21,9 @@ from wwopt.null.noise_tests import looks_like_noise
 from wwopt.response import Response
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["COLUMNS", "LEADING", "Analysis", "Table", "to_details", "to_skipped"]
+__all__ = ["COLUMNS", "LEADING", "TEXT", "Analysis"]
 
 LEADING = ("layer_id", "name", "layer_type", "status", "warning", "N", "M", "Q", "rf", "num_evals")
 TEXT = ("name", "layer_type", "status", "warning")
@@ -33,28 +33,7 @@ Columns = Mapping[str, NDArray[Any]]
 SUMMARY = ("log_norm", "alpha", "alpha_weighted", "log_alpha_norm", "log_spectral_norm", "stable_rank", "mp_softrank")
 
 
-class Table:
-    """A table of an `Analysis`: a DataFrame, or columns that become one when somebody asks for it.
-
-    To make a DataFrame takes longer than to fit a small layer, and a score needs none.
-    """
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._place = f"_{name}"
-
-    def __get__(self, analysis: Analysis | None, owner: type | None = None) -> pd.DataFrame:
-        if analysis is None:
-            raise AttributeError(self._place)  # tells `dataclass` that there is no default
-        kept = vars(analysis)[self._place]
-        if not isinstance(kept, pd.DataFrame):
-            kept = vars(analysis)[self._place] = pd.DataFrame({name: _series(kept[name]) for name in kept})
-        return kept
-
-    def __set__(self, analysis: Analysis, table: pd.DataFrame | Columns) -> None:
-        vars(analysis)[self._place] = table
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, eq=False)
 class Analysis:
     """The spectra of a network's layers and every number that follows from them.
 
@@ -84,27 +63,85 @@ class Analysis:
     [['fc', 80, 60, 'success']]
     """
 
-    details: Table = Table()
-    spectra: Mapping[str, NDArray[np.float64]]  # type: ignore[misc]  # the descriptor is no default
-    skipped: Table = Table()
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    pairs: pd.DataFrame | None = None
-    response: Response | None = None
+    details: pd.DataFrame
+    spectra: Mapping[str, NDArray[np.float64]]
+    skipped: pd.DataFrame
+    settings: Mapping[str, Any]
+    pairs: pd.DataFrame | None
+    response: Response | None
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "spectra", MappingProxyType(dict(self.spectra)))
-        object.__setattr__(self, "settings", MappingProxyType(dict(self.settings)))
-
-    def __reduce__(self) -> tuple[type[Analysis], tuple[Any, ...]]:
-        return Analysis, (
-            *(vars(self)["_details"], dict(self.spectra), vars(self)["_skipped"], dict(self.settings)),
-            *(self.pairs, self.response),
+    def __init__(
+        self,
+        details: pd.DataFrame | Columns,
+        spectra: Mapping[str, NDArray[np.float64]],
+        skipped: pd.DataFrame | Columns,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        pairs: pd.DataFrame | None = None,
+        response: Response | None = None,
+    ) -> None:
+        vars(self).update(
+            _columns={},
+            spectra=MappingProxyType(dict(spectra)),
+            settings=MappingProxyType(dict(settings or {})),
+            pairs=pairs,
+            response=response,
         )
+        for name, table in (("details", details), ("skipped", skipped)):
+            kept = vars(self) if isinstance(table, pd.DataFrame) else vars(self)["_columns"]
+            kept[name] = table
+
+    @classmethod
+    def from_rows(
+        cls,
+        rows: Sequence[Mapping[str, Any]],
+        spectra: Mapping[str, NDArray[np.float64]],
+        skipped: Sequence[tuple[str, str]] = (),
+        settings: Mapping[str, Any] | None = None,
+        *,
+        pairs: pd.DataFrame | None = None,
+        response: Response | None = None,
+    ) -> Analysis:
+        """Collect what was measured, a mapping of columns to values for each layer.
+
+        ``details`` gets all `COLUMNS` with their types, also where there is no row. A number that a row lacks is NaN,
+        its ``layer_id`` its place. ``skipped`` is given as pairs of name and reason.
+        """
+        numbered = [{"layer_id": place, **row} for place, row in enumerate(rows)]
+        return cls(
+            {name: np.array([row.get(name, math.nan) for row in numbered], dtype=_dtype(name)) for name in COLUMNS},
+            spectra,
+            {
+                "name": np.array([name for name, _ in skipped], dtype=object),
+                "reason": np.array([reason for _, reason in skipped], dtype=object),
+            },
+            settings,
+            pairs=pairs,
+            response=response,
+        )
+
+    if not TYPE_CHECKING:  # which would take every misspelt attribute for a table
+
+        def __getattr__(self, name: str) -> pd.DataFrame:
+            """Make a table of its columns when it is first looked up: that takes longer than to fit a small layer."""
+            columns = vars(self).get("_columns", {}).get(name)
+            if columns is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return vars(self).setdefault(name, pd.DataFrame({key: _series(columns[key]) for key in columns}))
+
+    def _table(self, name: str) -> pd.DataFrame | Columns:
+        """A table as it is held: the one that was given or looked up, else its columns."""
+        table: pd.DataFrame | None = vars(self).get(name)
+        return vars(self)["_columns"][name] if table is None else table
+
+    def __reduce__(self) -> tuple[Callable[..., Analysis], tuple[object, ...]]:
+        rebuild = partial(Analysis, pairs=self.pairs, response=self.response)
+        return rebuild, (self._table("details"), dict(self.spectra), self._table("skipped"), dict(self.settings))
 
     @cached_property
     def numbers(self) -> Mapping[str, NDArray[np.float64]]:
         """Each numeric column of ``details`` as an array: looking one up in the table takes fifty times as long."""
-        columns = _columns(vars(self)["_details"])
+        columns = _to_columns(self._table("details"))
         return MappingProxyType(
             {name: column.astype(np.float64) for name, column in columns.items() if column.dtype != object}
         )
@@ -112,7 +149,7 @@ class Analysis:
     @cached_property
     def words(self) -> Mapping[str, NDArray[np.object_]]:
         """Each column of text of ``details`` as an array of `str`."""
-        columns = _columns(vars(self)["_details"])
+        columns = _to_columns(self._table("details"))
         return MappingProxyType({name: column for name, column in columns.items() if column.dtype == object})
 
     @cached_property
@@ -144,10 +181,10 @@ class Analysis:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything into one file, without pickles; a file that is there is replaced at once or not at all."""
-        tables = {"details": vars(self)["_details"], "skipped": vars(self)["_skipped"], "pairs": self.pairs}
-        kept = {name: _columns(table) for name, table in tables.items() if table is not None}
+        tables = {"details": self._table("details"), "skipped": self._table("skipped"), "pairs": self.pairs}
+        kept = {name: _to_columns(table) for name, table in tables.items() if table is not None}
         if self.response is not None:
-            kept["response"] = _columns(pd.DataFrame([self.response.to_dict()]))
+            kept["response"] = _to_columns(pd.DataFrame([self.response.to_dict()]))
         write_archive(Path(path), self.settings, self.spectra, kept)
 
     @classmethod
@@ -168,27 +205,16 @@ class Analysis:
             raise ValueError(f"{path} is not a saved analysis that can be read: {error}") from error
 
 
-def to_details(rows: Sequence[Mapping[str, Any]]) -> Columns:
-    """All `COLUMNS` with their types, also where there is no row; a number that is missing is NaN."""
-    return {name: np.array([row.get(name, math.nan) for row in rows], dtype=_dtype(name)) for name in COLUMNS}
+def _dtype(name: str) -> type:
+    return object if name in TEXT else np.int64 if name in COUNTS else np.float64
 
 
-def to_skipped(pairs: Sequence[tuple[str, str]]) -> Columns:
-    """What was left out and why."""
-    names, reasons = [name for name, _ in pairs], [reason for _, reason in pairs]
-    return {"name": np.array(names, dtype=object), "reason": np.array(reasons, dtype=object)}
-
-
-def _columns(table: pd.DataFrame | Columns) -> Columns:
+def _to_columns(table: pd.DataFrame | Columns) -> Columns:
     """Columns of a table, those of text as objects."""
     if not isinstance(table, pd.DataFrame):
         return table
     numeric = set(table.select_dtypes("number"))
     return {str(name): table[name].to_numpy(None if name in numeric else object) for name in table}
-
-
-def _dtype(name: str) -> type:
-    return object if name in TEXT else np.int64 if name in COUNTS else np.float64
 
 
 def _series(column: NDArray[Any]) -> Any:
@@ -213,4 +239,4 @@ def _from_tables(
     details = details.assign(**older)[list(COLUMNS)]
     answers = tables["response"].to_dict(orient="records") if "response" in tables else []
     response = Response(**{str(name): value for name, value in answers[0].items()}) if answers else None
-    return Analysis(details, spectra, tables["skipped"], settings, tables.get("pairs"), response)
+    return Analysis(details, spectra, tables["skipped"], settings, pairs=tables.get("pairs"), response=response)

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from tqdm.auto import tqdm
 
-from wwopt.analysis import Analysis, to_details, to_skipped
+from wwopt.analysis import Analysis
 from wwopt.engine.cache import Cache
-from wwopt.engine.measure import Measured, measure
+from wwopt.engine.measure import measure
 from wwopt.engine.parallel import cores, find_device, run, threads
 from wwopt.engine.settings import Settings
 from wwopt.response import probe
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor
 
+    from wwopt.engine.result import Measured
     from wwopt.powerlaw import EstimatorName
     from wwopt.response import Response
     from wwopt.spectra import Precision
@@ -148,10 +149,10 @@ def analyze(
         measure, settings=settings, device=find_device(device), cache=None if cache is None else Cache(Path(cache))
     )
     measured = _measure_all(selected, work, executor, progress)
-    return Analysis(
-        details=to_details([_row(i, matrix, measured[matrix.name]) for i, matrix in enumerate(selected)]),
+    return Analysis.from_rows(
+        [measured[matrix.name].row(matrix) for matrix in selected],
         spectra={matrix.name: measured[matrix.name].evals for matrix in selected},
-        skipped=to_skipped([*weights.skipped, *left_out]),
+        skipped=[*weights.skipped, *left_out],
         settings=settings.to_dict(),
         pairs=_pairs(source, weights.matrices) if alignment else None,
         response=_response(source, settings),
@@ -231,17 +232,3 @@ def _shape(matrix: WeightMatrix) -> tuple[int, int, int, int]:
 
 def _names(batch: Sequence[WeightMatrix]) -> str:
     return "the layers " + ", ".join(matrix.name for matrix in batch)
-
-
-def _row(layer_id: int, matrix: WeightMatrix, measured: Measured) -> dict[str, object]:
-    return {
-        "layer_id": layer_id,
-        "name": matrix.name,
-        "layer_type": matrix.layer_type,
-        "N": matrix.N,
-        "M": matrix.M,
-        "Q": matrix.N / matrix.M,
-        "rf": matrix.k,
-        "num_evals": matrix.num_evals,
-        **measured.numbers,
-    }

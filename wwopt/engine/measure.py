@@ -1,4 +1,4 @@
-"""From weights to rows of the table: the one function that runs on every worker."""
+"""Spectrum, power law and metrics of layers; this runs on every worker."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from wwopt.engine.result import Measured
 from wwopt.metrics import METRICS, ElementStatistics, Layers
 from wwopt.null.noise_tests import looks_like_noise
 from wwopt.null.traps import correlation_traps
@@ -24,21 +25,13 @@ if TYPE_CHECKING:
     from wwopt.powerlaw import EstimatorName, PowerLawFit
     from wwopt.weights import WeightMatrix
 
-__all__ = ["Measured", "intervals_of", "measure", "statuses", "warning_of"]
+__all__ = ["intervals_of", "measure", "statuses", "warning_of"]
 
 Floats = NDArray[np.float64]
 
 SINGLE = 1e-5  # share of the largest eigenvalue below which single precision keeps less than two digits
 MOST_BELOW = 0.05  # share of eigenvalues that may lie there; a spectrum that is wider is computed in double
-NOISE = "noise"  # the warning of a layer that cannot be told from it
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What is known of a layer's weights, whatever its name: numbers and words, and the eigenvalues."""
-
-    numbers: dict[str, Any]
-    evals: Floats
+NOISE = "noise"  # the warning of a layer that cannot be told from noise
 
 
 def measure(
@@ -82,7 +75,7 @@ def measure(
 
 @dataclass(frozen=True)
 class _Decomposed:
-    """What is left of a layer when its weights are let go."""
+    """What is kept of a layer when its weights are freed."""
 
     evals: Floats
     zero_tol: float

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wwopt.analysis import to_details
+from wwopt.analysis import Analysis
 from wwopt.engine.measure import intervals_of, statuses, warning_of
 from wwopt.metrics import METRICS, Layers
 from wwopt.powerlaw import ESTIMATORS, fit_powerlaws
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from wwopt.analysis import Analysis
     from wwopt.powerlaw import EstimatorName
 
 __all__ = ["refit"]
@@ -61,7 +59,10 @@ def refit(analysis: Analysis, *, estimator: EstimatorName | None = None) -> Anal
         {**row, **_fitted(row, analysis.spectra[row["name"]], settings)}
         for row in analysis.details.to_dict(orient="records")
     ]
-    return replace(analysis, details=to_details(rows), settings=settings)
+    skipped = list(analysis.skipped[["name", "reason"]].itertuples(index=False, name=None))
+    return Analysis.from_rows(
+        rows, analysis.spectra, skipped, settings, pairs=analysis.pairs, response=analysis.response
+    )
 
 
 def _fitted(row: Mapping[Any, Any], evals: NDArray[np.float64], settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from wwopt.analysis import COLUMNS, TEXT, Analysis, to_details, to_skipped
+from wwopt.analysis import COLUMNS, TEXT, Analysis
 
 if TYPE_CHECKING:
     import os
@@ -52,7 +52,7 @@ def read_details(source: str | os.PathLike[str] | pd.DataFrame) -> Analysis:
     numbers["alpha"] = numbers["alpha"].where(~failed)
     if "alpha_weighted" in numbers:
         numbers["alpha_weighted"] = numbers["alpha_weighted"].where(~failed)
-    details = pd.DataFrame(numbers | {"layer_id": np.arange(len(rows)), "num_evals": _evals(rows)})
+    details = pd.DataFrame(numbers | {"num_evals": _evals(rows)}).drop(columns="layer_id", errors="ignore")
     details["rf"] = numbers["rf"].fillna(1).astype(int) if "rf" in numbers else 1
     details["name"] = rows[named].astype(str) if named != "layer_id" else ""
     details["layer_type"] = [_type(kind) for kind in rows.get("layer_type", pd.Series([""] * len(rows)))]
@@ -60,7 +60,7 @@ def read_details(source: str | os.PathLike[str] | pd.DataFrame) -> Analysis:
     details["warning"] = rows["warning"].astype(object).fillna("").astype(str) if "warning" in rows else ""
     settings = {"source": str(path), "randomize": "rand_distance" in rows, "named": named != "layer_id"}
     records = [dict(zip(details.columns, row, strict=True)) for row in details.itertuples(index=False)]
-    return Analysis(to_details(records), {}, to_skipped([]), settings)
+    return Analysis.from_rows(records, {}, settings=settings)
 
 
 def _read(path: Path) -> pd.DataFrame:

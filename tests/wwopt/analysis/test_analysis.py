@@ -269,3 +269,26 @@ def test_table_of_an_analysis_is_made_once_and_changes_nothing(tmp_path):
         }
         for name, column in numbers.items():
             np.testing.assert_array_equal(analysis.numbers[name], column)
+
+
+def test_rows_become_a_table_with_all_columns():
+    """A row may lack numbers, which are NaN, and is numbered by its place; without a row the types are the same."""
+    row = {"name": "fc", "layer_type": "dense", "status": "failed", "warning": "", "N": 80, "M": 60, "rf": 1}
+    made = wwopt.Analysis.from_rows([row | {"num_evals": 60}] * 2, {}, [("b", "too small")], {"seed": 0})
+    assert tuple(made.details.columns) == COLUMNS
+    assert made.details["layer_id"].tolist() == [0, 1]
+    assert made.details["alpha"].isna().all()
+    assert made.skipped.to_dict("records") == [{"name": "b", "reason": "too small"}]
+    empty = wwopt.Analysis.from_rows([], {})
+    assert empty.details.dtypes.equals(made.details.dtypes)
+    assert list(empty.skipped) == ["name", "reason"]
+
+
+def test_replaced_table_stands_for_the_old(analysis):
+    """`dataclasses.replace` gives an analysis whose numbers are those of the new table, and leaves the old alone."""
+    other = replace(analysis, details=analysis.details.assign(alpha=3.0))
+    assert other.summary["alpha"] == 3.0
+    assert analysis.summary["alpha"] != 3.0
+    assert other.skipped.equals(analysis.skipped)
+    with pytest.raises(AttributeError, match="'Analysis' object has no attribute 'detials'"):
+        analysis.detials  # noqa: B018  (the access is the test)

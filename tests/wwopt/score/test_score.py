@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import wwopt
-from wwopt.analysis import to_details, to_skipped
 
 
 def analysis_of(**columns: object) -> wwopt.Analysis:
@@ -28,7 +27,7 @@ def analysis_of(**columns: object) -> wwopt.Analysis:
     table = pd.DataFrame({**healthy, **columns})
     counts = dict.fromkeys(("layer_id", "N", "M", "rf", "num_evals"), 1)
     rows = [{"layer_type": "dense", "warning": "", **counts, **row} for row in table.to_dict("records")]
-    return wwopt.Analysis(to_details(rows), {}, to_skipped([]))
+    return wwopt.Analysis.from_rows(rows, {})
 
 
 SCORE = wwopt.AlphaScore()
