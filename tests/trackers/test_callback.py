@@ -22,7 +22,7 @@ def objective_of(callback):
     def objective(trial):
         width = trial.suggest_int("width", 60, 90)
         if trial.number == 3:
-            return float(width)  # without a look at a network
+            return float(width)  # without logging a network
         torch.manual_seed(trial.number)
         model = torch.nn.Linear(100, width)
         for epoch in range(2):
@@ -94,6 +94,48 @@ def test_two_values_and_an_analysis_that_is_there(tmp_path):
         key: value for entry in journal.entries(journal.runs()[1].id) for key, value in entry.metrics.items()
     }.items()
     journal.close()
+
+
+def test_a_trial_never_has_two_runs(tmp_path):
+    """One thread's callback may end the trial of another, whose own callback then finds it ended."""
+    callback = StudyCallback(LocalTracker("log"))
+    study = optuna.create_study(study_name="mine")
+    with callback:
+        trials = [study.ask() for _ in range(2)]
+        for trial in trials:
+            callback.log(trial, {"fc.weight": torch.eye(60)}, step=3)
+            study.tell(trial, trial.number)
+        for trial in study.trials:
+            callback(study, trial)
+        callback.log(trials[1], {"fc.weight": torch.eye(60)}, step=4)
+    journal = journal_of(tmp_path / "log")
+    runs = journal.runs()[1:]
+    assert [(run.name, run.state) for run in runs] == [("trial-0", "complete"), ("trial-1", "complete")]
+    assert [[entry.step for entry in journal.entries(run.id)] for run in runs] == [[3, 0], [3, 0, 4]]
+    journal.close()
+
+
+def test_a_second_block_begins_anew(tmp_path):
+    """A callback that was used for one study tracks another of the same name."""
+    callback = StudyCallback(LocalTracker("log"))
+    for _ in range(2):
+        study = optuna.create_study(study_name="mine")
+        with callback:
+            study.optimize(lambda trial: 1.0, 1, callbacks=[callback])
+    journals = [Journal(path) for path in sorted((tmp_path / "log").glob("*.db"))]
+    assert [[run.state for run in journal.runs()] for journal in journals] == [["complete"] * 2] * 2
+    for journal in journals:
+        journal.close()
+
+
+def test_options_of_the_analysis(tmp_path):
+    """They are those of `wwopt.analyze`; an unknown one is refused at once, by name."""
+    callback = StudyCallback(LocalTracker("log"), analyze_options={"min_evals": 10, "progress": False})
+    with callback:
+        trial = optuna.create_study().ask()
+        assert len(callback.log(trial, {"fc.weight": torch.eye(20)}).details) == 1
+    with pytest.raises(TypeError, match=r"`nope` is not an option of `wwopt\.analyze`"):
+        StudyCallback(LocalTracker("log"), analyze_options={"nope": 1})
 
 
 def test_without_a_tracker():

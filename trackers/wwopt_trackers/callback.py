@@ -1,4 +1,4 @@
-"""A study whose objective is the user's own, tracked through Optuna's callbacks."""
+"""`StudyCallback`: track a study whose objective is the user's own, through Optuna's callbacks."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ __all__ = ["StudyCallback"]
 
 STATES: dict[str, State] = {"COMPLETE": "complete", "PRUNED": "pruned", "FAIL": "failed"}
 REPORTED = "reported"
+TrialKey = tuple[str, int]  # name of the study, number of the trial
 
 
 class StudyCallback:
@@ -34,6 +35,13 @@ class StudyCallback:
         Each gets a child run for each trial.
     analyze_options : mapping, optional
         Further arguments of `wwopt.analyze`, for models that are handed to `log`.
+
+    Raises
+    ------
+    ValueError
+        There is no tracker.
+    TypeError
+        `wwopt.analyze` has no such option.
 
     Notes
     -----
@@ -56,9 +64,15 @@ class StudyCallback:
     def __init__(self, *trackers: Tracker, analyze_options: Mapping[str, Any] | None = None) -> None:
         if not trackers:
             raise ValueError("`trackers` must be one or more, got none.")
-        self._trackers, self._options = trackers, dict(analyze_options or {})
+        if analyze_options:
+            from wwopt.engine.check_options import check_options  # noqa: PLC0415  (loads the engine)
+
+            check_options(analyze_options)
+        self._trackers = trackers
+        self._options: dict[str, Any] = {"progress": False, **(analyze_options or {})}
         self._guard = threading.Lock()
-        self._open: dict[tuple[str, int], tuple[Study, list[Tracker]]] = {}
+        self._runs: dict[TrialKey, list[Tracker]] = {}
+        self._unended: dict[TrialKey, Study] = {}
         self._block = ExitStack()
 
     def log(
@@ -69,30 +83,31 @@ class StudyCallback:
         Parameters
         ----------
         trial : optuna.Trial
-            At work.
+            The trial that is running.
         model : Analysis, or whatever `wwopt.analyze` reads
             The network as it is now.
         step : int
-            Where in training.
+            Step of the training.
         metrics : mapping of str to float, optional
             More numbers, under their own names.
 
         Returns
         -------
         Analysis
-            For a score, or for constraints.
+            What was measured, for a score or for constraints.
         """
         from wwopt.analysis import Analysis  # noqa: PLC0415  (loads pandas)
         from wwopt.engine.analyze import analyze  # noqa: PLC0415  (loads the engine)
 
-        analysis = model if isinstance(model, Analysis) else analyze(model, progress=False, **self._options)
-        for run in self._runs(trial.study, trial):
+        analysis = model if isinstance(model, Analysis) else analyze(model, **self._options)
+        for run in self._runs_of(trial.study, trial):
             run.log(analysis, step=step, metrics=metrics)
         return analysis
 
     def __call__(self, study: Study, trial: FrozenTrial) -> None:
-        """End the run of a trial; Optuna calls this."""
-        self._end(study, trial, self._runs(study, trial))
+        """End the run of a trial, as Optuna asks once the trial has ended."""
+        self._runs_of(study, trial)  # a trial that logged nothing has a run too
+        self._end(study, trial)
         self._end_others()
 
     def __enter__(self) -> Self:
@@ -104,24 +119,30 @@ class StudyCallback:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._end_others()
+        with self._guard:
+            self._runs.clear()
+            self._unended.clear()
         self._block.__exit__(kind, error, trace)
 
-    def _runs(self, study: Study, trial: Trial | FrozenTrial) -> list[Tracker]:
+    def _runs_of(self, study: Study, trial: Trial | FrozenTrial) -> list[Tracker]:
+        """Runs of a trial, one of each tracker; opened once, and remembered when the trial has ended."""
         with self._guard:
             key = study.study_name, trial.number
-            if key not in self._open:
+            if key not in self._runs:
                 tags = {"study": study.study_name, "trial": str(trial.number)}
                 name = f"trial-{trial.number}"
-                runs = [tracker.child(name, params=trial.params, tags=tags) for tracker in self._trackers]
-                self._open[key] = study, runs
-            return self._open[key][1]
+                self._runs[key] = [tracker.child(name, params=trial.params, tags=tags) for tracker in self._trackers]
+                self._unended[key] = study
+            return self._runs[key]
 
-    def _end(self, study: Study, trial: FrozenTrial, runs: list[Tracker]) -> None:
+    def _end(self, study: Study, trial: FrozenTrial) -> None:
+        """Log a trial's values, and end its runs, unless another thread has done so."""
+        key = study.study_name, trial.number
         with self._guard:
-            if self._open.pop((study.study_name, trial.number), None) is None:
-                return  # another thread was faster
+            if self._unended.pop(key, None) is None:
+                return
         values = _values(study, trial)
-        for run in runs:
+        for run in self._runs[key]:
             for step, value in trial.intermediate_values.items():
                 run.log(None, step=step, metrics={REPORTED: value})
             if values:
@@ -129,13 +150,13 @@ class StudyCallback:
             run.finish(STATES[trial.state.name], reason=_reason(trial))
 
     def _end_others(self) -> None:
-        """End the runs of trials that Optuna has ended without a word."""
+        """End the runs of trials that ended by an error: Optuna calls no callback for them."""
         with self._guard:
-            left = list(self._open.items())
-        for (_, number), (study, runs) in left:
+            unended = list(self._unended.items())
+        for (_, number), study in unended:
             trial = study.get_trials(deepcopy=False)[number]
             if trial.state.is_finished():
-                self._end(study, trial, runs)
+                self._end(study, trial)
 
 
 def _values(study: Study, trial: FrozenTrial) -> dict[str, float]:
