@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 
 from wwopt import Analysis, Tracker
@@ -72,9 +73,6 @@ def test_the_protocol_is_kept(analysis):
 def test_a_block_that_ends_in_an_error_fails_its_run(analysis, read):
     """The context manager keeps the true state, and does not swallow the error."""
 
-    class TrialPruned(Exception):
-        """Named as Optuna's."""
-
     def train(error):
         with tracker.child("trial", params={}, tags={}):
             raise error
@@ -82,8 +80,8 @@ def test_a_block_that_ends_in_an_error_fails_its_run(analysis, read):
     with LocalTracker("log") as tracker:
         with pytest.raises(RuntimeError):
             train(RuntimeError("diverged"))
-        with pytest.raises(TrialPruned):
-            train(TrialPruned("alpha over 6"))
+        with pytest.raises(optuna.TrialPruned):
+            train(optuna.TrialPruned("alpha over 6"))
     study, a, b = read()[0].runs()
     assert [(run.state, run.reason) for run in (a, b)] == [
         ("failed", "RuntimeError('diverged')"),

@@ -1,9 +1,8 @@
-"""What is logged of an analysis: some scalars a step, and files with the table and the spectra."""
+"""Payload of a step: the scalars logged of an analysis, and the files with its table and spectra."""
 
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -75,7 +74,6 @@ def distance(alpha: float) -> float:
 
 def _spread(column: str, values: NDArray[np.float64]) -> dict[str, float]:
     """Least, median and largest of what is a number; the lower median of an even number."""
-    ordered = np.sort(values).tolist()
-    known = ordered[: bisect_left(ordered, True, key=math.isnan)]  # NaN comes last
-    ends = (known[0], known[(len(known) - 1) // 2], known[-1]) if known else (math.nan,) * 3
-    return {f"ww/{column}_{name}": end for name, end in zip(("min", "median", "max"), ends, strict=True)}
+    ordered = np.sort(values[~np.isnan(values)]).tolist() or [math.nan]
+    ends = {"min": ordered[0], "median": ordered[(len(ordered) - 1) // 2], "max": ordered[-1]}
+    return {f"ww/{column}_{name}": end for name, end in ends.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -41,7 +42,8 @@ class _Context:
         if kind is None:
             self.finish("complete")
         else:
-            pruned = kind.__name__ == "TrialPruned"  # Optuna's, which need not be installed
+            optuna = sys.modules.get("optuna")  # who raises its error has imported it
+            pruned = optuna is not None and issubclass(kind, optuna.TrialPruned)
             self.finish("pruned" if pruned else "failed", reason=str(error) if pruned else repr(error))
 
 
