@@ -50,7 +50,8 @@ class Session:
         self._journal = _create(folder, about)
         self._deliveries = DeliveryLog(self._journal.path)
         self._owned = ExitStack()
-        self._owned.enter_context(locked(self._journal.path.with_suffix(OWNER)))
+        owner = self._journal.path.with_suffix(OWNER)
+        self._owned.enter_context(locked(owner, timeout=10))  # a `sync` that has just found the journal may hold it
         self._local = about["kind"] == "local"
         self._root, self._open, self._closed = "", set[str](), False
         self._supervisor = Supervisor(self._journal, self._deliveries) if delivers else None
