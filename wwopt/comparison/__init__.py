@@ -1,4 +1,4 @@
-"""Watching a network: what has become of its layers, and which of them are broken."""
+"""Comparison of a network with a reference, layer by layer: distances, probable causes, alerts."""
 
 from wwopt.comparison.compare import Alert, Comparison, compare
 from wwopt.comparison.thresholds import Thresholds

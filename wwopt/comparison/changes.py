@@ -1,4 +1,4 @@
-"""How far two versions of a weight matrix are from each other, in one pass over both."""
+"""`Change`: distances between two versions of a weight matrix, measured in one pass over both."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Change", "as_stored", "measure_change", "stored_shape"]
 
 WEAK = 1e-4  # eigenvalues below this share of their mean count as lost; rounding to bfloat16 leaves 5e-6 of it
-MANY = 512  # distinct values from which on there is no grid worth the name
+MANY = 512  # distinct values from which on a layer does not count as quantised
 SAMPLE = 1 << 13  # elements looked at first
 ROUNDING = 1e-5  # share of the range below which two values differ by rounding only
 ITERATIONS = 8  # of the power method; a lower bound of the norm is enough
@@ -28,7 +28,7 @@ ITERATIONS = 8  # of the power method; a lower bound of the norm is enough
 
 @dataclass(frozen=True)
 class Change:
-    """What has become of a layer.
+    """Change of a layer from the reference A to the candidate B.
 
     Attributes
     ----------
@@ -75,16 +75,16 @@ class Change:
 
     @property
     def scale(self) -> float:
-        """The factor that brings A closest to B."""
+        """Factor that brings A closest to B."""
         return _ratio(float(self.products[0].sum()), float(self.before[0].sum()))
 
     def factors(self, axis: int) -> Floats:
-        """Give the factor of each row (axis 0) or column (axis 1) that brings A closest to B; 1 where A is zero."""
+        """Return the factor of each row (axis 0) or column (axis 1) that brings A closest to B; 1 where A is zero."""
         ones = np.ones(len(self.before[axis]))
         return np.divide(self.products[axis], self.before[axis], out=ones, where=self.before[axis] > 0)
 
     def remainder(self, axis: int | None) -> float:
-        """Relative distance that remains after one factor (None), or one for each row (0) or column (1)."""
+        """Return the relative distance that remains after one factor (None), or one per row (0) or column (1)."""
         products, before, after = (
             (part[0].sum(keepdims=True) if axis is None else part[axis])
             for part in (self.products, self.before, self.after)
@@ -102,7 +102,7 @@ class Change:
 
     @cached_property
     def rank_lost(self) -> float:
-        """Share of all directions that A had and B has no more."""
+        """Share of all directions that A has and B lacks."""
         if not len(self.evals):
             return 0.0
         ranks = [int(np.count_nonzero(e > WEAK * e.mean())) for e in (self.evals_before, self.evals)]
@@ -110,7 +110,7 @@ class Change:
 
 
 def stored_shape(matrix: WeightMatrix) -> tuple[int, int]:
-    """Rows and columns as the source stores them."""
+    """Return rows and columns of a layer as the source stores them."""
     return (matrix.M, matrix.N) if matrix.transposed else (matrix.N, matrix.M)
 
 
@@ -174,7 +174,7 @@ class _Sums:
         self.difference, self.non_finite = 0.0, 0
 
     def add(self, start: int, a: Floats, b: Floats) -> None:
-        """Take in a block of rows that begins at ``start``."""
+        """Add a block of rows that begins at ``start``."""
         self.difference += float(np.square(b - a).sum())
         self.non_finite += int(np.count_nonzero(~np.isfinite(b)))
         for name, x in (("products", a * b), ("before", a * a), ("after", b * b)):
@@ -182,17 +182,17 @@ class _Sums:
             self.cols[name] += x.reshape(len(a), self.columns, -1).sum(axis=(0, 2))
 
     def pair(self, name: str) -> tuple[Floats, Floats]:
-        """Sums over rows and over columns."""
+        """Return the sums over rows and over columns."""
         return self.rows[name], self.cols[name]
 
     @property
     def finite(self) -> bool:
-        """Whether all of both is."""
+        """Whether all elements of both are finite."""
         return math.isfinite(self.difference)
 
     @property
     def distance(self) -> float:
-        """Relative distance; infinity from nothing to something."""
+        """Relative distance; infinity where only A is zero."""
         return math.sqrt(_ratio(self.difference, float(self.rows["before"].sum())))
 
 
@@ -217,7 +217,7 @@ def _evals(A: Values) -> Floats:
 
 
 def _shift(A: Values, B: Values, largest: float) -> float:
-    """Largest singular value of the difference, by the power method from below."""
+    """Largest singular value of the difference, a lower bound by the power method, over that of A."""
     v: Floats = np.random.default_rng(0).normal(size=(A.shape[1],))
     norm = 0.0
     for _ in range(ITERATIONS):
@@ -235,7 +235,7 @@ def _shift(A: Values, B: Values, largest: float) -> float:
 
 
 def _steps(A: Values) -> float:
-    """Range of the values over the least gap between two; a sample tells first whether there are many."""
+    """Range of the values over the smallest gap between two; infinity where a sample shows that there are many."""
     step = max(1, A.size // SAMPLE) | 1  # odd, so that it does not keep to one column
     if len(np.unique(A.ravel(order="K")[::step])) >= MANY:
         return math.inf

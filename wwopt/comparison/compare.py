@@ -1,4 +1,4 @@
-"""`compare`: what has become of a network, layer by layer, and what is broken."""
+"""`compare`: the changes of a network against a reference, layer by layer, and the broken layers."""
 
 from __future__ import annotations
 
@@ -9,19 +9,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
-from wwopt.comparison.causes import diagnose, diagnose_vectors
 from wwopt.comparison.changes import Change, as_stored, measure_change, stored_shape
-from wwopt.comparison.network import Versions, read_vectors, rename_as
-from wwopt.comparison.reordering import Finding
+from wwopt.comparison.diagnose import diagnose, diagnose_vectors
+from wwopt.comparison.matching import match_layers, rename_as
+from wwopt.comparison.network import Versions, read_vectors
 from wwopt.comparison.thresholds import Thresholds
 from wwopt.engine.analyze import analyze
 from wwopt.engine.parallel import run
+from wwopt.engine.settings import Settings
+from wwopt.weights import open_weights
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
     from wwopt.analysis import Analysis
+    from wwopt.comparison.causes import Cause
+    from wwopt.comparison.matching import Pair, Prefixes
     from wwopt.weights import WeightMatrix, Weights
 
 __all__ = ["Alert", "Comparison", "compare"]
@@ -32,7 +36,7 @@ UNCHANGED, CHANGED, EQUIVALENT, ALERT = "same", "changed", "equivalent", "alert"
 
 
 class Alert(NamedTuple):
-    """A layer that is broken: its name, the kind of fault, and a sentence on what is probably wrong."""
+    """A broken layer: its name, the kind of fault, and a message on the probable cause."""
 
     name: str
     fault: str
@@ -44,7 +48,7 @@ class Alert(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """What has become of each layer.
+    """Changes of a network's layers against a reference.
 
     Attributes
     ----------
@@ -53,11 +57,11 @@ class Comparison:
         function, ``alert``), ``fault`` and ``note``; ``distance`` ``|B - A| / |A|``, ``cosine``, ``scale``, ``shift``,
         ``spectrum``, ``rank_lost``, ``zeros``; and alpha, norm, rank, traps of both, ``..._before`` for the reference.
     alerts : tuple of Alert
-        The broken layers with what is probably wrong.
+        The broken layers, with the probable cause.
     warnings : tuple of str
-        What the comparison could not look at.
+        Layers that the reference lacks, and names that were matched without a prefix.
     thresholds : Thresholds
-        The numbers that made an alert.
+        The limits beyond which a change is an alert.
     """
 
     table: pd.DataFrame
@@ -89,9 +93,9 @@ def compare(
     Parameters
     ----------
     reference, candidate : as the source of `wwopt.analyze`
-        What was good, and what became of it by compression, fine-tuning or conversion.
+        A good network, and what compression, fine-tuning or conversion made of it.
     thresholds : Thresholds, optional
-        From which numbers on a change is an alert.
+        Limits beyond which a change is an alert.
     include, exclude, min_evals, device, executor, cache, progress
         As in `wwopt.analyze`. Layers with fewer than ``min_evals`` eigenvalues are compared by their weights alone.
 
@@ -112,76 +116,43 @@ def compare(
     >>> import numpy as np, wwopt
     >>> good = {"fc.weight": np.random.default_rng(0).normal(size=(80, 60))}
     >>> [str(alert) for alert in wwopt.compare(good, {"fc.weight": 10 * good["fc.weight"]}).alerts]
-    ['fc: scaled by 10 and nothing takes it back']
+    ['fc: scaled by 10, and nothing compensates for it']
     """
-    from wwopt.weights import open_weights  # noqa: PLC0415  (as in the pipeline)
-
     thresholds = thresholds or Thresholds()
     options: dict[str, Any] = {"include": include, "exclude": exclude, "min_evals": min_evals, "device": device,
                                "executor": executor, "cache": cache, "progress": progress}  # fmt: skip
     before, after = open_weights(reference), open_weights(candidate)
-    after, prefix = rename_as(before, after)
+    after, prefixes = rename_as(before, after)
     chosen = _chosen(before, include, exclude)
-    pairs, odd = _match(chosen, after)
-    if not pairs:
-        raise ValueError(_nothing_in_common(chosen, after.matrices))
+    pairs, causes = match_layers(chosen, after)
     versions = _versions(before, after, pairs, executor)
-    findings = odd | diagnose(versions, thresholds)
-    findings |= {} if include is not None or exclude is not None else dict(diagnose_vectors(versions, thresholds))
-    table = _table(chosen, versions, findings, (analyze(reference, **options), analyze(candidate, **options)), prefix)
-    alerts = tuple(Alert(name, found.fault, found.message) for name, found in findings.items() if not found.harmless)
-    extra = [matrix.name for matrix in after.matrices if matrix.name not in {matrix.name for matrix in before.matrices}]
+    causes |= diagnose(versions, thresholds)
+    if include is None and exclude is None:
+        causes |= dict(diagnose_vectors(versions, thresholds))
+    table = _table(chosen, versions, causes, (analyze(reference, **options), analyze(candidate, **options)), prefixes)
+    alerts = tuple(Alert(name, cause.fault, cause.message) for name, cause in causes.items() if not cause.harmless)
+    return Comparison(table, alerts, _warnings(before, after, prefixes), thresholds)
+
+
+def _warnings(before: Weights, after: Weights, prefixes: Prefixes) -> tuple[str, ...]:
+    names = {matrix.name for matrix in before.matrices}
+    extra = [matrix.name for matrix in after.matrices if matrix.name not in names]
     warnings = [f"not in the reference: {', '.join(extra)}"] if extra else []
-    if any(prefix):
-        warnings.append(f"the candidate's names begin with {prefix[1] or 'nothing'!r} for {prefix[0] or 'nothing'!r}")
-    return Comparison(table, alerts, tuple(warnings), thresholds)
+    warnings += [
+        f"layers were matched without the prefix {prefix!r} of the {whose}'s names"
+        for whose, prefix in zip(("reference", "candidate"), prefixes, strict=True)
+        if prefix
+    ]
+    return tuple(warnings)
 
 
 def _chosen(weights: Weights, include: Any, exclude: Any) -> list[WeightMatrix]:
-    from wwopt.engine.settings import Settings  # noqa: PLC0415
-
     settings = Settings(include=include, exclude=exclude, min_evals=2)
     left_out = ("not in `include`", "in `exclude`")
     return [matrix for matrix in weights.matrices if settings.reason_to_skip(matrix) not in left_out]
 
 
-def _match(
-    chosen: list[WeightMatrix], after: Weights
-) -> tuple[dict[str, tuple[WeightMatrix, WeightMatrix]], dict[str, Finding]]:
-    """Pair the layers of one name and shape; say of the others what is the matter."""
-    theirs = {matrix.name: matrix for matrix in after.matrices}
-    reasons = dict(after.skipped)
-    pairs, odd = {}, {}
-    for matrix in chosen:
-        other = theirs.get(matrix.name)
-        if other is None:
-            reason = reasons.get(matrix.name)
-            odd[matrix.name] = Finding(False, "missing", "missing" if reason is None else f"cannot be read: {reason}")
-        elif (stored_shape(matrix), matrix.k) == (stored_shape(other), other.k):
-            pairs[matrix.name] = (matrix, other)
-        else:
-            odd[matrix.name] = _other_shape(matrix, other)
-    return pairs, odd
-
-
-def _other_shape(matrix: WeightMatrix, other: WeightMatrix) -> Finding:
-    shapes = [" x ".join(map(str, (*stored_shape(m), *([m.k] if m.k > 1 else [])))) for m in (matrix, other)]
-    if stored_shape(matrix) == stored_shape(other)[::-1] and matrix.k == other.k:
-        return Finding(False, "transposed", f"inputs and outputs are exchanged: {shapes[0]} became {shapes[1]}")
-    return Finding(False, "shape", f"{shapes[1]}, in the reference {shapes[0]}")
-
-
-def _nothing_in_common(ours: Iterable[WeightMatrix], theirs: Iterable[WeightMatrix]) -> str:
-    names = [", ".join([matrix.name for matrix in matrices][:3]) or "none" for matrices in (ours, theirs)]
-    return (
-        "The reference and the candidate have no layer of the same name and shape: "
-        f"the layers are {names[0]}, ... and {names[1]}, ..."
-    )
-
-
-def _versions(
-    before: Weights, after: Weights, pairs: Mapping[str, tuple[WeightMatrix, WeightMatrix]], executor: Executor | None
-) -> Versions:
+def _versions(before: Weights, after: Weights, pairs: Mapping[str, Pair], executor: Executor | None) -> Versions:
     whole = {name: pair for name, pair in pairs.items() if pair[0].rank is None and pair[1].rank is None}
     tasks = sorted(whole.values(), key=lambda pair: -_cost(pair[0]))
     results = run(
@@ -193,23 +164,23 @@ def _versions(
         describe=lambda pair: f"the layer {pair[0].name}",
     )
     changes = {pair[0].name: change for pair, change in zip(tasks, results, strict=True)}
-    places = {matrix.name: place for place, matrix in enumerate(before.matrices)}
+    positions = {matrix.name: position for position, matrix in enumerate(before.matrices)}
     return Versions(
         pairs=whole,
         changes={name: changes[name] for name in whole},
         before=read_vectors(before),
         after=read_vectors(after),
-        places=places | {vector.name: place for place, vector in before.vectors if vector.name not in places},
+        positions={vector.name: position for position, vector in before.vectors} | positions,
     )
 
 
-def _measure(pair: tuple[WeightMatrix, WeightMatrix]) -> Change:
+def _measure(pair: Pair) -> Change:
     before, after = pair
     return measure_change(as_stored(before), as_stored(after), stored_shape(before)[1])
 
 
 def _cost(matrix: WeightMatrix) -> float:
-    """Two decompositions of the smaller Gram matrix, and the passes over the elements."""
+    """Operations of two decompositions of the smaller Gram matrix, and of the passes over the elements."""
     rows, columns = stored_shape(matrix)[0], stored_shape(matrix)[1] * matrix.k
     smaller = min(rows, columns)
     return 2.0 * (max(rows, columns) + 4 / 3 * smaller) * smaller**2 + 60.0 * rows * columns
@@ -218,32 +189,32 @@ def _cost(matrix: WeightMatrix) -> float:
 def _table(
     chosen: list[WeightMatrix],
     versions: Versions,
-    findings: Mapping[str, Finding],
+    causes: Mapping[str, Cause],
     analyses: tuple[Analysis, Analysis],
-    prefix: tuple[str, str],
+    prefixes: Prefixes,
 ) -> pd.DataFrame:
     details = [analysis.details.set_index("name") for analysis in analyses]
-    details[1].index = [prefix[0] + str(name).removeprefix(prefix[1]) for name in details[1].index]
+    details[1].index = [prefixes[0] + str(name).removeprefix(prefixes[1]) for name in details[1].index]
     rows = []
     for matrix in chosen:
-        change, finding = versions.changes.get(matrix.name), findings.get(matrix.name)
+        change, cause = versions.changes.get(matrix.name), causes.get(matrix.name)
         rows.append(
             {"name": matrix.name, "layer_type": matrix.layer_type, "N": matrix.N, "M": matrix.M}
-            | {"status": _status(change, finding), "fault": finding.fault if finding else ""}
-            | {"note": finding.message if finding else ""}
+            | {"status": _status(change, cause), "fault": cause.fault if cause else ""}
+            | {"note": cause.message if cause else ""}
             | {column: getattr(change, column) if change else math.nan for column in MEASURED}
             | {f"{column}{suffix}": float(frame[column].get(matrix.name, math.nan))
                for column in SPECTRAL for suffix, frame in zip(("_before", ""), details, strict=True)}
         )  # fmt: skip
     rows += [
-        {"name": name, "layer_type": "vector", "status": ALERT, "fault": finding.fault, "note": finding.message}
-        for name, finding in findings.items()
+        {"name": name, "layer_type": "vector", "status": ALERT, "fault": cause.fault, "note": cause.message}
+        for name, cause in causes.items()
         if name not in {matrix.name for matrix in chosen}
     ]
     return pd.DataFrame(rows).set_index("name")
 
 
-def _status(change: Change | None, finding: Finding | None) -> str:
-    if finding is not None:
-        return EQUIVALENT if finding.harmless else ALERT
+def _status(change: Change | None, cause: Cause | None) -> str:
+    if cause is not None:
+        return EQUIVALENT if cause.harmless else ALERT
     return UNCHANGED if change is not None and change.distance == 0 else CHANGED

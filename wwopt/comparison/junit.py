@@ -1,4 +1,4 @@
-"""A comparison as JUnit XML, which every CI shows, and as plain values for JSON."""
+"""Reports of a comparison for programs: JUnit XML, which every CI shows, and plain values for JSON."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["comparison_json", "comparison_junit"]
 
 
 def comparison_json(comparison: Comparison) -> dict[str, Any]:
-    """Give everything as plain values, NaN as null and infinity as text."""
+    """Return a comparison as plain values, NaN as None and infinity as text."""
     table = comparison.table.reset_index().replace({math.inf: "infinity", -math.inf: "-infinity"})
     return {
         "ok": comparison.ok,
@@ -25,14 +25,14 @@ def comparison_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def comparison_junit(comparison: Comparison, *, suite: str) -> str:
-    """Give a test case for each layer, an alert as its failure.
+    """Return JUnit XML with a test case for each layer, an alert as its failure.
 
     Parameters
     ----------
     comparison : Comparison
         Of a reference and a candidate.
     suite : str
-        What the cases belong to, such as the candidate's path.
+        Name of the suite, such as the candidate's path.
     """
     alerts = {alert.name: alert for alert in comparison.alerts}
     root = ET.Element(
@@ -49,5 +49,5 @@ def comparison_junit(comparison: Comparison, *, suite: str) -> str:
 
 
 def _printable(text: str) -> str:
-    """Leave out what XML does not allow; names of layers are untrusted."""
+    """Replace characters that XML does not allow; names of layers are untrusted."""
     return "".join(character if character.isprintable() else "?" for character in text)

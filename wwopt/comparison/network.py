@@ -1,11 +1,10 @@
-"""Two versions of a network side by side: the layers of both, their vectors and who stands where."""
+"""`Versions`: a network before and after a change, with its layers, vectors and normalisations."""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from wwopt.comparison.changes import Change
     from wwopt.weights import WeightMatrix, Weights
 
-__all__ = ["Versions", "is_key", "is_query", "read_vectors", "rename_as", "writes_rows"]
+__all__ = ["Versions", "is_key", "is_query", "read_vectors", "writes_rows"]
 
 QUERY, KEY = ("query", "q_proj", ".q", "wq", "q_lin"), ("key", "k_proj", ".k", "wk", "k_lin")
 STATISTICS = ("running_mean", "running_var")
@@ -25,98 +24,64 @@ STATISTICS = ("running_mean", "running_var")
 
 @dataclass(frozen=True)
 class Versions:
-    """The layers that a reference and a candidate share.
+    """Layers that a reference and a candidate share.
 
     Attributes
     ----------
     pairs : mapping of str to (WeightMatrix, WeightMatrix)
-        Of one shape and of full rank.
+        Layers of the same shape and of full rank, by name.
     changes : mapping of str to Change
-        Of each pair.
+        Measured change of each pair.
     before, after : mapping of str to array
         Biases, gains and running statistics, by their tensors' names.
-    places : mapping of str to int
-        Place of each layer, and for each vector the number of layers before it, in the reference.
+    positions : mapping of str to int
+        Position of each layer, and for each vector the number of layers before it, in the reference.
     """
 
     pairs: Mapping[str, tuple[WeightMatrix, WeightMatrix]]
     changes: Mapping[str, Change]
     before: Mapping[str, Floats]
     after: Mapping[str, Floats]
-    places: Mapping[str, int]
+    positions: Mapping[str, int]
 
     def vectors(self, name: str) -> tuple[Floats, Floats] | None:
-        """Both versions of a vector; None where one lacks it, or it has another length."""
+        """Return both versions of a vector; None where one lacks it, or the lengths differ."""
         before, after = self.before.get(name), self.after.get(name)
         return None if before is None or after is None or before.shape != after.shape else (before, after)
 
     def norms(self) -> list[str]:
-        """Stems of the normalisations: a gain or running statistics that belong to no layer."""
+        """Return the names of the normalisations: owners of a gain or of running statistics that are no layer."""
         stems = {name.rpartition(".")[0] for name in self.before if name.endswith((".weight", *STATISTICS))}
-        return sorted(stems - set(self.places))
+        return sorted(stems - set(self.positions))
 
-    def norm_behind(self, layer: str) -> str | None:
-        """Find the normalisation that reads a layer's output at once: by the number in its name, else by its place."""
-        width, place = _outputs(self.pairs[layer][0]), self.places[layer] + 1
+    def norm_after(self, layer: str) -> str | None:
+        """Find the normalisation of a layer's output: by the number in its name, else by its position."""
+        width, following = _outputs(self.pairs[layer][0]), self.positions[layer] + 1
         fitting = [stem for stem in self.norms() if self._gain_size(stem) == width]
         by_name = [stem for stem in fitting if _number(stem) and _number(stem) == _number(layer)]
-        by_place = [
+        by_position = [
             stem
             for stem in fitting
-            if self.places.get(f"{stem}.weight") == place and stem.rpartition(".")[0] == layer.rpartition(".")[0]
+            if self.positions.get(f"{stem}.weight") == following and stem.rpartition(".")[0] == layer.rpartition(".")[0]
         ]
-        return next(iter(by_name + by_place), None)
+        return next(iter(by_name + by_position), None)
 
     def _gain_size(self, stem: str) -> int:
         return len(self.before.get(f"{stem}.weight", ()))
 
     @property
     def has_attention(self) -> bool:
-        """Whether some layer is a query."""
-        return any(is_query(name) for name in self.places)
-
-
-def rename_as(before: Weights, after: Weights) -> tuple[Weights, tuple[str, str]]:
-    """Give the candidate's tensors the reference's names where these differ by what they begin with.
-
-    ``BertModel`` and ``BertForMaskedLM`` save the same layers as ``encoder...`` and ``bert.encoder...``.
-
-    Returns
-    -------
-    tuple of (Weights, (str, str))
-        The candidate, and the beginnings of names in the reference and in the candidate; empty where nothing differs.
-    """
-    ours, theirs = ([matrix.name for matrix in weights.matrices] for weights in (before, after))
-    if set(ours) & set(theirs):
-        return after, ("", "")
-    ends = Counter(pair for first in ours for second in theirs if (pair := _beginnings(first, second)))
-    (our, their), count = ends.most_common(1)[0] if ends else (("", ""), 0)
-    if count < len(ours) / 2:
-        return after, ("", "")
-    return (
-        replace(
-            after,
-            matrices=tuple(replace(m, name=our + m.name.removeprefix(their)) for m in after.matrices),
-            vectors=tuple((i, replace(v, name=our + v.name.removeprefix(their))) for i, v in after.vectors),
-        ),
-        (our, their),
-    )
-
-
-def _beginnings(first: str, second: str) -> tuple[str, str] | None:
-    """What two names begin with where one is the other behind a dotted prefix."""
-    if second.endswith(f".{first}"):
-        return "", second.removesuffix(first)
-    return (first.removesuffix(second), "") if first.endswith(f".{second}") else None
+        """Whether the network has attention, that is, some layer is a query."""
+        return any(is_query(name) for name in self.positions)
 
 
 def read_vectors(weights: Weights) -> dict[str, Floats]:
-    """Read the vectors of a source, which are small."""
+    """Read all vectors of a source, which are small, by their tensors' names."""
     return {vector.name: np.asarray(vector.read(), dtype=np.float64) for _, vector in weights.vectors}
 
 
 def writes_rows(matrix: WeightMatrix) -> bool:
-    """Whether the rows of a layer are its outputs, as far as its type tells."""
+    """Whether the rows of a layer are its outputs, judged by its type."""
     return matrix.layer_type != "embedding" and not matrix.layer_type.startswith("conv_transpose")
 
 
@@ -136,7 +101,7 @@ def _outputs(matrix: WeightMatrix) -> int:
 
 
 def _number(name: str) -> tuple[str, str] | None:
-    """Parent and the number at the end: conv2 and bn2 of one block belong together."""
+    """Parent and final number of a name: conv2 and bn2 of one block belong together."""
     parent, _, leaf = name.rpartition(".")
     match = re.search(r"\D(\d+)$", leaf)
     return (parent, match[1]) if match else None

@@ -1,4 +1,4 @@
-"""Whether a matrix is another one with its rows or columns in another order, and which order."""
+"""Permutations of rows and columns that turn one matrix into another."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ if TYPE_CHECKING:
 
     from wwopt.arrays import Floats, Values
 
-__all__ = ["Reordered", "find_order", "same_order"]
+__all__ = ["Permutation", "Reordering", "find_reordering", "same_permutation"]
 
-Order = NDArray[np.intp]
+Permutation = NDArray[np.intp]
 
 FEATURES = 8
-CLOSE = 0.1  # relative distance that rounding or quantisation may leave beside a change of order
-AGREE = 0.9  # share of positions in which two orders must agree; the rest are units that nobody can tell apart
-BLOCK = 1 << 21
+CLOSE = 0.1  # relative distance that rounding or quantisation may add to a permutation
+AGREE = 0.9  # share of positions in which two permutations must agree; the rest are indistinguishable units
+BLOCK = 1 << 21  # elements converted at a time
 
 
 @dataclass(frozen=True)
-class Reordered:
-    """``B ~ A[rows][:, columns]``; None where the order is as it was."""
+class Reordering:
+    """Permutations with ``B ~ A[rows][:, columns]``; None for the identity."""
 
-    rows: Order | None
-    columns: Order | None
+    rows: Permutation | None
+    columns: Permutation | None
 
 
-def find_order(A: Values, B: Values, columns: int) -> Reordered | None:
-    """Find the order of rows, of columns or of both that turns A into B; None where there is none.
+def find_reordering(A: Values, B: Values, columns: int) -> Reordering | None:
+    """Find the permutation of rows, of columns or of both that turns A into B; None where there is none.
 
     Rows are recognised by random projections where the columns stand still, else by their values in ascending order.
 
@@ -48,26 +48,32 @@ def find_order(A: Values, B: Values, columns: int) -> Reordered | None:
     Examples
     --------
     >>> A = np.random.default_rng(0).normal(size=(5, 7))
-    >>> find_order(A, A[[1, 0, 2, 4, 3]], 7).rows.tolist()
+    >>> find_reordering(A, A[[1, 0, 2, 4, 3]], 7).rows.tolist()
     [1, 0, 2, 4, 3]
     """
     rows = _match(_projected(A), _projected(B))
     if _distance(A, B, rows, None) < CLOSE:
-        return Reordered(rows, None)
+        return Reordering(rows, None)
     sideways = (_by_columns(A, columns), _by_columns(B, columns))
     cols = _match(*(_projected(side) for side in sideways))
     if _distance(*sideways, cols, None) < CLOSE:
-        return Reordered(None, cols)
+        return Reordering(None, cols)
     rows = _match(_sorted(A), _sorted(B))
     moved = _by_columns(A[rows], columns)
     cols = _match(_projected(moved), _projected(sideways[1]))
     if _distance(moved, sideways[1], cols, None) < CLOSE:
-        return Reordered(rows, cols)
+        return Reordering(rows, cols)
     return None
 
 
-def same_order(first: Order, second: Order) -> bool:
-    """Whether two orders are one, also where one of them moves blocks of the other's units, as after a flattening."""
+def same_permutation(first: Permutation, second: Permutation) -> bool:
+    """Whether two permutations agree, also where one of them moves blocks of the other's units, as after a flattening.
+
+    Examples
+    --------
+    >>> same_permutation(np.array([1, 0]), np.array([2, 3, 0, 1]))
+    True
+    """
     short, long = sorted((first, second), key=len)
     width, rest = divmod(len(long), len(short))
     if rest:
@@ -87,7 +93,7 @@ def _projected(A: Values) -> Floats:
 
 
 def _sorted(A: Values) -> Floats:
-    """Projections of each row that do not depend on the order of its columns."""
+    """Random projections of each row that no permutation of its columns changes."""
     directions = np.random.default_rng(0).normal(size=(A.shape[1], FEATURES))
     return _by_blocks(A, lambda block: np.sort(block, axis=1) @ directions)
 
@@ -97,9 +103,9 @@ def _by_blocks(A: Values, features: Callable[[Floats], Floats]) -> Floats:
     return np.concatenate([features(A[start : start + rows].astype(np.float64)) for start in range(0, len(A), rows)])
 
 
-def _match(before: Floats, after: Floats) -> Order:
-    """Give each row of ``after`` the nearest row of ``before``, each only once."""
-    nearest: Order = cKDTree(before).query(after)[1]
+def _match(before: Floats, after: Floats) -> Permutation:
+    """Match each row of ``after`` with the nearest row of ``before``, each only once."""
+    nearest: Permutation = cKDTree(before).query(after)[1]
     taken, first = np.unique(nearest, return_index=True)
     left = np.ones(len(nearest), dtype=bool)
     left[first] = False
@@ -107,7 +113,7 @@ def _match(before: Floats, after: Floats) -> Order:
     return nearest
 
 
-def _distance(A: Values, B: Values, rows: Order, columns: Order | None) -> float:
+def _distance(A: Values, B: Values, rows: Permutation, columns: Permutation | None) -> float:
     moved = A[rows] if columns is None else A[rows][:, columns]
     difference = _norm(B - moved)
     return difference / norm if (norm := _norm(A)) > 0 else math.inf

@@ -1,4 +1,4 @@
-"""Layers whose rows or columns stand in another order: alone, or together with those that read them."""
+"""Layers whose rows or columns are permuted: alone, or together with the layers that read them."""
 
 from __future__ import annotations
 
@@ -7,38 +7,30 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wwopt.comparison.causes import Cause
 from wwopt.comparison.changes import as_stored, stored_shape
 from wwopt.comparison.network import is_key, is_query, writes_rows
-from wwopt.comparison.permutations import Order, Reordered, find_order, same_order
+from wwopt.comparison.permutations import Permutation, Reordering, find_reordering, same_permutation
 
 if TYPE_CHECKING:
     from wwopt.comparison.network import Versions
     from wwopt.comparison.thresholds import Thresholds
 
-__all__ = ["Finding", "find_orders", "is_transposed"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """What explains a change of a layer, and whether the network is the same function as before."""
-
-    harmless: bool
-    fault: str
-    message: str
+__all__ = ["find_reorderings", "is_transposed"]
 
 
 @dataclass(frozen=True)
 class _Side:
-    """An axis of a layer that stands in another order."""
+    """A permuted axis of a layer, ``rows`` or ``columns``; ``writes`` where it is the axis of the outputs."""
 
     layer: str
     axis: str
     writes: bool
-    order: Order
+    permutation: Permutation
 
 
-def find_orders(versions: Versions, thresholds: Thresholds) -> dict[str, Finding]:
-    """Explain the layers whose spectrum has hardly moved while their weights have: is it another order, and whose."""
+def find_reorderings(versions: Versions, thresholds: Thresholds) -> dict[str, Cause]:
+    """Explain the permuted layers: those whose weights have moved while their spectrum has not."""
     found = {}
     for name, change in versions.changes.items():
         silent = change.spectrum <= thresholds.tolerance < change.distance
@@ -51,7 +43,7 @@ def find_orders(versions: Versions, thresholds: Thresholds) -> dict[str, Finding
 
 
 def is_transposed(versions: Versions, name: str, tolerance: float) -> bool:
-    """Whether a square layer is the reference's with inputs and outputs exchanged."""
+    """Whether a square layer is the transpose of the reference's."""
     before, after = versions.pairs[name]
     if before.N != before.M:
         return False
@@ -60,12 +52,12 @@ def is_transposed(versions: Versions, name: str, tolerance: float) -> bool:
     return bool(np.linalg.norm(difference) <= tolerance * np.linalg.norm(A))
 
 
-def _find(versions: Versions, name: str) -> Reordered | None:
+def _find(versions: Versions, name: str) -> Reordering | None:
     before, after = versions.pairs[name]
-    return find_order(as_stored(before), as_stored(after), stored_shape(before)[1])
+    return find_reordering(as_stored(before), as_stored(after), stored_shape(before)[1])
 
 
-def _sides(versions: Versions, name: str, reordered: Reordered) -> list[_Side]:
+def _sides(versions: Versions, name: str, reordered: Reordering) -> list[_Side]:
     rows_write = writes_rows(versions.pairs[name][0])
     sides = []
     if reordered.rows is not None:
@@ -75,22 +67,24 @@ def _sides(versions: Versions, name: str, reordered: Reordered) -> list[_Side]:
     return sides
 
 
-def _explain(name: str, sides: list[_Side], versions: Versions) -> Finding:
-    """Call a new order harmless where another layer follows it on every axis, and the layer's bias as well."""
+def _explain(name: str, sides: list[_Side], versions: Versions) -> Cause:
+    """Call a permutation harmless where another layer follows it on every axis, and the layer's bias as well."""
     partners: dict[str, None] = {}
     for side in (side for side in sides if side.layer == name):
         others = _followers(side, sides)
         if not others:
-            return Finding(False, "permuted", f"its {side.axis} are permuted and no other layer follows")
+            return Cause("permuted", f"its {side.axis} are permuted and no other layer follows")
         if side.writes and not _bias_follows(versions, side):
-            return Finding(False, "permuted", f"its {side.axis} are permuted and its bias is not")
+            return Cause("permuted", f"its {side.axis} are permuted and its bias is not")
         partners |= dict.fromkeys(other.layer for other in others)
-    return Finding(True, "", f"units in another order, as in {_listed(list(partners))}")
+    return Cause("", f"units permuted together with {_listed(list(partners))}")
 
 
 def _followers(side: _Side, sides: list[_Side]) -> list[_Side]:
-    """Layers that read the units which this one writes, or the other way round; a query and a key follow each other."""
-    same = [other for other in sides if other.layer != side.layer and same_order(side.order, other.order)]
+    """Permuted axes of layers that read the units which this one writes, or vice versa, or of a query's key."""
+    same = [
+        other for other in sides if other.layer != side.layer and same_permutation(side.permutation, other.permutation)
+    ]
     across = [other for other in same if side.writes != other.writes or side.axis != other.axis]
     if across or not side.writes or not all(is_query(one.layer) or is_key(one.layer) for one in (side, *same)):
         return across
@@ -99,10 +93,10 @@ def _followers(side: _Side, sides: list[_Side]) -> list[_Side]:
 
 def _bias_follows(versions: Versions, side: _Side) -> bool:
     vectors = versions.vectors(f"{side.layer}.bias")
-    if vectors is None or len(vectors[0]) != len(side.order):
+    if vectors is None or len(vectors[0]) != len(side.permutation):
         return True
     before, after = vectors
-    moved, stayed = np.linalg.norm(after - before[side.order]), np.linalg.norm(after - before)
+    moved, stayed = np.linalg.norm(after - before[side.permutation]), np.linalg.norm(after - before)
     return bool(moved <= stayed)
 
 

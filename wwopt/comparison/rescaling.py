@@ -1,4 +1,4 @@
-"""Layers that have grown or shrunk by a factor: for themselves, or in a way that the network takes back."""
+"""Layers that are rescaled: alone, or with a compensation elsewhere in the network."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wwopt.comparison.causes import Cause
 from wwopt.comparison.network import is_key, is_query, writes_rows
-from wwopt.comparison.reordering import Finding
 
 if TYPE_CHECKING:
     from wwopt.arrays import Floats
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from wwopt.comparison.network import Versions
     from wwopt.comparison.thresholds import Thresholds
 
-__all__ = ["find_scales"]
+__all__ = ["find_rescalings"]
 
-MOST_OF_IT = 0.5  # relative distance that a rounding to a grid may leave beside a factor
-EPSILON = 1e-5  # torch's, in a batch normalisation
+QUANTISED = 0.5  # relative distance that a rounding to a grid may add to a factor
+EPSILON = 1e-5  # torch's default in a batch normalisation
 EXACT = 0.03  # relative deviation up to which two factors count as one
 
 
 @dataclass(frozen=True)
 class _Scaled:
-    """A layer that is the reference's but for factors along an axis; ``uniform`` where all are one number."""
+    """A layer that equals the reference's but for factors along an axis; ``uniform`` where all are the same."""
 
     layer: str
     factors: tuple[Floats, Floats]  # of rows, of columns
@@ -34,8 +34,8 @@ class _Scaled:
     uniform: float | None
 
 
-def find_scales(versions: Versions, thresholds: Thresholds) -> dict[str, Finding]:
-    """Explain the layers that have changed by factors only."""
+def find_rescalings(versions: Versions, thresholds: Thresholds) -> dict[str, Cause]:
+    """Explain the layers that have changed by factors only, and whether something compensates for them."""
     scaled = {
         name: one for name, change in versions.changes.items() if (one := _scaled(name, change, thresholds)) is not None
     }
@@ -43,29 +43,29 @@ def find_scales(versions: Versions, thresholds: Thresholds) -> dict[str, Finding
 
 
 def _scaled(name: str, change: Change, thresholds: Thresholds) -> _Scaled | None:
-    """Read the factors off, where they explain the change and one of them is large enough to matter."""
+    """Determine the factors, where they explain the change and one of them is large enough to matter."""
     if change.distance <= thresholds.scale or not math.isfinite(change.distance):
         return None
-    limits = math.log1p(thresholds.scale), thresholds.tolerance
+    smallest = math.log1p(thresholds.scale)
     rest = change.remainder(None)
-    close = rest < (MOST_OF_IT if math.isfinite(change.steps) else thresholds.tolerance)
-    if close and change.scale > 0 and abs(math.log(change.scale)) > max(limits[0], rest):
+    close = rest < (QUANTISED if math.isfinite(change.steps) else thresholds.tolerance)
+    if close and change.scale > 0 and abs(math.log(change.scale)) > max(smallest, rest):
         return _Scaled(name, (change.factors(0), change.factors(1)), (True, True), change.scale)
-    explained = tuple(_explains(change, axis, limits) for axis in (0, 1))
+    explained = tuple(_explains(change, axis, smallest, thresholds.tolerance) for axis in (0, 1))
     if not any(explained):
         return None
     return _Scaled(name, (change.factors(0), change.factors(1)), (explained[0], explained[1]), None)
 
 
-def _explains(change: Change, axis: int, limits: tuple[float, float]) -> bool:
+def _explains(change: Change, axis: int, smallest: float, tolerance: float) -> bool:
     """Whether one factor for each row, or each column, leaves little of the change."""
-    if change.remainder(axis) > min(limits[1], change.remainder(None) / 3):
+    if change.remainder(axis) > min(tolerance, change.remainder(None) / 3):
         return False
     factors = change.factors(axis)[change.before[axis] > 0]
-    return bool(factors.all() and ((factors < 0).any() or np.abs(np.log(np.abs(factors))).max() > limits[0]))
+    return bool(factors.all() and ((factors < 0).any() or np.abs(np.log(np.abs(factors))).max() > smallest))
 
 
-def _explain(one: _Scaled, scaled: dict[str, _Scaled], versions: Versions) -> Finding:
+def _explain(one: _Scaled, scaled: dict[str, _Scaled], versions: Versions) -> Cause:
     reason = (
         _statistics(one, versions)
         or _folded(one, versions)
@@ -75,11 +75,11 @@ def _explain(one: _Scaled, scaled: dict[str, _Scaled], versions: Versions) -> Fi
         or _gain(one, versions)
     )
     if reason:
-        return Finding(True, "", f"{_what(one)}, {reason}")
-    return Finding(False, "scaled", f"{_what(one)} and nothing takes it back{_hint(one, versions)}")
+        return Cause("", f"{_factor(one)}, {reason}")
+    return Cause("scaled", f"{_factor(one)}, and nothing compensates for it{_hint(one, versions)}")
 
 
-def _what(one: _Scaled) -> str:
+def _factor(one: _Scaled) -> str:
     if one.uniform is not None:
         return f"scaled by {one.uniform:.3g}"
     axis = 0 if one.explained[0] else 1
@@ -88,57 +88,57 @@ def _what(one: _Scaled) -> str:
 
 
 def _written(one: _Scaled, versions: Versions) -> Floats | None:
-    """Factors of the outputs."""
+    """Factors of the outputs; None where they do not explain the change."""
     axis = 0 if writes_rows(versions.pairs[one.layer][0]) else 1
     return one.factors[axis] if one.explained[axis] else None
 
 
 def _read(one: _Scaled, versions: Versions) -> Floats | None:
-    """Factors of the inputs."""
+    """Factors of the inputs; None where they do not explain the change."""
     axis = 1 if writes_rows(versions.pairs[one.layer][0]) else 0
     return one.factors[axis] if one.explained[axis] else None
 
 
 def _statistics(one: _Scaled, versions: Versions) -> str:
-    """A batch normalisation whose running statistics have moved along."""
-    factors, behind = _written(one, versions), versions.norm_behind(one.layer)
+    """Compensation by a batch normalisation whose running statistics have changed with the layer."""
+    factors, following = _written(one, versions), versions.norm_after(one.layer)
     if factors is None:
         return ""
-    for stem in [behind] if behind else versions.norms():
+    for stem in [following] if following else versions.norms():
         variances, means = versions.vectors(f"{stem}.running_var"), versions.vectors(f"{stem}.running_mean")
         if variances is None or means is None or len(variances[0]) != len(factors):
             continue
         width, now = (np.sqrt(np.maximum(variance, 0)) for variance in variances)
         size = np.abs(factors) * (width + np.abs(means[0]))
         if _close(now, factors * width, width) and _close(means[1], factors * means[0], float(size.max())):
-            return f"which {stem} removes: its running statistics moved along"
+            return f"which {stem} removes: its running statistics changed with it"
     return ""
 
 
 def _folded(one: _Scaled, versions: Versions) -> str:
-    """A batch normalisation that the candidate no longer has, multiplied into the layer."""
-    factors, stem = _written(one, versions), versions.norm_behind(one.layer)
+    """Folding of a batch normalisation, which the candidate no longer has, into the layer."""
+    factors, stem = _written(one, versions), versions.norm_after(one.layer)
     variance = versions.before.get(f"{stem}.running_var")
     if factors is None or variance is None or f"{stem}.running_var" in versions.after:
         return ""
     expected = versions.before[f"{stem}.weight"] / np.sqrt(variance + EPSILON)
-    return f"which {stem} did before and is gone" if _close(factors, expected, np.abs(expected)) else ""
+    return f"since {stem} was folded into it" if _close(factors, expected, np.abs(expected)) else ""
 
 
 def _norm(one: _Scaled, versions: Versions) -> str:
-    """A normalisation without statistics that reads the layer and nothing else; with attention there are shortcuts."""
+    """Compensation by a normalisation without statistics that alone reads the layer, as none does beside attention."""
     if one.uniform is None or one.uniform <= 0 or not _bias_scaled(one, versions):
         return ""
     if versions.pairs[one.layer][0].layer_type == "embedding" or versions.has_attention:
         return ""
-    stem = versions.norm_behind(one.layer)
+    stem = versions.norm_after(one.layer)
     if stem is None or f"{stem}.running_var" in versions.before:
         return ""
     return f"which {stem} removes" if _unchanged(versions, f"{stem}.weight") else ""
 
 
 def _embeddings(one: _Scaled, scaled: dict[str, _Scaled], versions: Versions) -> str:
-    """Embeddings that are added up and normalised, all scaled alike."""
+    """Compensation by the normalisation of a sum of embeddings, all scaled alike."""
     parent = one.layer.rpartition(".")[0]
     if one.uniform is None or one.uniform <= 0 or versions.pairs[one.layer][0].layer_type != "embedding":
         return ""
@@ -147,28 +147,28 @@ def _embeddings(one: _Scaled, scaled: dict[str, _Scaled], versions: Versions) ->
     factors = [scaled[name].uniform if name in scaled else None for name in together]
     alike = all(factor is not None and abs(factor / one.uniform - 1) <= EXACT for factor in factors)
     stem = next((stem for stem in versions.norms() if stem.rpartition(".")[0] == parent), None)
-    return f"as {stem} reads them all scaled alike and removes it" if alike and stem else ""
+    return f"as are all embeddings that {stem} normalises, which removes it" if alike and stem else ""
 
 
 def _partner(one: _Scaled, scaled: dict[str, _Scaled], versions: Versions) -> str:
-    """Another layer whose inputs take back what this one's outputs gained, or the other way round."""
+    """Compensation by another layer whose inputs have the inverse factors of this one's outputs, or vice versa."""
     written, read = _written(one, versions), _read(one, versions)
     for name, other in scaled.items():
         if name == one.layer:
             continue
         if written is not None and _inverse(written, _read(other, versions)) and _bias_scaled(one, versions):
-            return f"which {name} takes back"
+            return f"which {name} compensates for"
         if read is not None and _inverse(_written(other, versions), read) and _bias_scaled(other, versions):
-            return f"which takes back what {name} gained"
+            return f"which compensates for {name}"
         if (is_query(one.layer) and is_key(name)) or (is_key(one.layer) and is_query(name)):
             theirs = _written(other, versions)
             if written is not None and theirs is not None and _inverse(written, theirs):
-                return f"which {name} takes back"
+                return f"which {name} compensates for"
     return ""
 
 
 def _gain(one: _Scaled, versions: Versions) -> str:
-    """A normalisation before the layer whose gain and bias have changed by the inverse."""
+    """Compensation by a normalisation before the layer whose gain and bias have the inverse factors."""
     read = _read(one, versions)
     if read is None:
         return ""
@@ -177,19 +177,19 @@ def _gain(one: _Scaled, versions: Versions) -> str:
         if gains is None or len(gains[0]) != len(read):
             continue
         if all(pair is None or _close(pair[1] * read, pair[0], np.abs(pair[0])) for pair in (gains, biases)):
-            return f"which {stem} takes back"
+            return f"which {stem} compensates for"
     return ""
 
 
 def _hint(one: _Scaled, versions: Versions) -> str:
-    """Say where a normalisation would have removed it, had its statistics moved along."""
-    stem = versions.norm_behind(one.layer)
+    """Hint at stale running statistics: had they been updated, the normalisation would compensate."""
+    stem = versions.norm_after(one.layer)
     stale = stem is not None and _unchanged(versions, f"{stem}.running_var")
-    return f"; the running statistics of {stem} are the old ones" if stale else ""
+    return f"; the running statistics of {stem} are stale" if stale else ""
 
 
 def _inverse(written: Floats | None, read: Floats | None) -> bool:
-    """Whether one side's factors take back the other's, which may hold each unit several times in a row."""
+    """Whether factors of inputs are the inverse of factors of outputs; each unit may be read several times in a row."""
     if written is None or read is None or len(read) % len(written) or not (written > 0).all():
         return False
     return _close(np.repeat(written, len(read) // len(written)) * read, np.ones(len(read)), 1.0)
@@ -208,5 +208,5 @@ def _unchanged(versions: Versions, vector: str) -> bool:
 
 
 def _close(actual: Floats, expected: Floats, size: Floats | float) -> bool:
-    """Whether two vectors agree up to rounding, measured by the size of what they hold."""
+    """Whether two vectors agree up to rounding, relative to ``size``."""
     return bool((np.abs(actual - expected) <= EXACT * np.maximum(np.abs(expected), size)).all())

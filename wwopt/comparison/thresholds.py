@@ -1,4 +1,4 @@
-"""From which numbers on a change is an alert."""
+"""`Thresholds`: the limits beyond which a change is an alert."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ __all__ = ["Thresholds"]
 
 @dataclass(frozen=True, kw_only=True)
 class Thresholds:
-    """Where the line between a change and an alert runs; see docs/watching.md for the evidence.
+    """Limits beyond which a change is an alert; see docs/watching.md for the evidence.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class Thresholds:
         Median of all layers' shifts, from which on every layer that has shifted as far is an alert: a learning rate
         that is far too high moves the whole network.
     scale : float
-        Factor by which a layer may grow or shrink, less one, where nothing takes the factor back.
+        Factor by which a layer may grow or shrink, less one, where nothing compensates for it.
     steps : float
         Steps of a grid from the smallest value to the largest: 14 for four bits, 254 for eight.
     zeros : float

@@ -1,0 +1,107 @@
+"""Layers of a reference matched with those of a candidate, by name and shape."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from wwopt.comparison.causes import Cause
+from wwopt.comparison.changes import stored_shape
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wwopt.weights import WeightMatrix, Weights
+
+__all__ = ["Pair", "Prefixes", "match_layers", "rename_as"]
+
+Pair = tuple["WeightMatrix", "WeightMatrix"]
+Prefixes = tuple[str, str]  # of the names in the reference and in the candidate; at most one is not empty
+
+
+def match_layers(ours: Sequence[WeightMatrix], after: Weights) -> tuple[dict[str, Pair], dict[str, Cause]]:
+    """Pair the reference's layers with the candidate's of the same name and shape.
+
+    Returns
+    -------
+    tuple of (dict, dict)
+        The pairs by name, and for each layer without a partner the cause.
+
+    Raises
+    ------
+    ValueError
+        No layer has a partner.
+    """
+    theirs = {matrix.name: matrix for matrix in after.matrices}
+    reasons = dict(after.skipped)
+    pairs, unmatched = {}, {}
+    for matrix in ours:
+        other = theirs.get(matrix.name)
+        if other is None:
+            unmatched[matrix.name] = _missing(reasons.get(matrix.name))
+        elif (stored_shape(matrix), matrix.k) == (stored_shape(other), other.k):
+            pairs[matrix.name] = (matrix, other)
+        else:
+            unmatched[matrix.name] = _other_shape(matrix, other)
+    if not pairs:
+        raise ValueError(_nothing_in_common(ours, after.matrices))
+    return pairs, unmatched
+
+
+def _missing(reason: str | None) -> Cause:
+    return Cause("missing", "missing" if reason is None else f"cannot be read: {reason}")
+
+
+def _other_shape(matrix: WeightMatrix, other: WeightMatrix) -> Cause:
+    before, after = (_shape(m) for m in (matrix, other))
+    if stored_shape(matrix) == stored_shape(other)[::-1] and matrix.k == other.k:
+        return Cause("transposed", f"inputs and outputs are exchanged: {before} became {after}")
+    return Cause("shape", f"{after}, in the reference {before}")
+
+
+def _shape(matrix: WeightMatrix) -> str:
+    sizes = (*stored_shape(matrix), matrix.k) if matrix.k > 1 else stored_shape(matrix)
+    return " x ".join(map(str, sizes))
+
+
+def _nothing_in_common(ours: Sequence[WeightMatrix], theirs: Sequence[WeightMatrix]) -> str:
+    before, after = (", ".join([matrix.name for matrix in matrices][:3]) or "none" for matrices in (ours, theirs))
+    return (
+        "The reference and the candidate have no layer of the same name and shape: "
+        f"the layers are {before}, ... and {after}, ..."
+    )
+
+
+def rename_as(before: Weights, after: Weights) -> tuple[Weights, Prefixes]:
+    """Give the candidate's tensors the reference's names where these differ by a prefix.
+
+    ``BertModel`` and ``BertForMaskedLM`` save the same layers as ``encoder...`` and ``bert.encoder...``.
+
+    Returns
+    -------
+    tuple of (Weights, (str, str))
+        The candidate, and the prefixes in the reference and in the candidate; empty where nothing differs.
+    """
+    ours, theirs = ([matrix.name for matrix in weights.matrices] for weights in (before, after))
+    if set(ours) & set(theirs):
+        return after, ("", "")
+    counts = Counter(pair for first in ours for second in theirs if (pair := _prefixes(first, second)))
+    (our, their), count = counts.most_common(1)[0] if counts else (("", ""), 0)
+    if count < len(ours) / 2:
+        return after, ("", "")
+    return (
+        replace(
+            after,
+            matrices=tuple(replace(m, name=our + m.name.removeprefix(their)) for m in after.matrices),
+            vectors=tuple((i, replace(v, name=our + v.name.removeprefix(their))) for i, v in after.vectors),
+        ),
+        (our, their),
+    )
+
+
+def _prefixes(first: str, second: str) -> Prefixes | None:
+    """Prefixes of two names of which one is the other behind a dotted prefix; None where neither is."""
+    if second.endswith(f".{first}"):
+        return "", second.removesuffix(first)
+    return (first.removesuffix(second), "") if first.endswith(f".{second}") else None
