@@ -8,7 +8,7 @@ __all__ = ["main"]
 
 
 def main() -> int:
-    """Run the command line and return its exit status; without its extra, say how to get it."""
+    """Run the command line and return its exit status; where an extra is missing, say how to install it."""
     try:
         import rich  # noqa: F401, PLC0415  (an extra, as is what the next line imports)
 

@@ -1,4 +1,4 @@
-"""The command line: the one place where all the rooms meet."""
+"""The command line, which brings the three packages together."""
 
 from wwopt.cli.app import run
 

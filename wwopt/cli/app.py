@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and how every one of them ends."""
+"""The `wwopt` application: its commands, and how an error becomes a line and an exit status."""
 
 from __future__ import annotations
 
@@ -10,37 +10,35 @@ import typer
 from typer.exceptions import TyperException
 
 from wwopt import __version__
-from wwopt.cli.commands import analyze, demo, rank, report, tracked, watch
-from wwopt.cli.exit_codes import BAD_INPUT, DONE, INTERRUPTED, warn
-from wwopt.cli.options import examples
+from wwopt.cli.commands import analyze, compare, demo, rank, report, select, sync, verify, watch
+from wwopt.cli.console import examples, warn
+from wwopt.cli.exit_codes import BAD_INPUT, DONE, INTERRUPTED
 
 __all__ = ["app", "run"]
+
+COMMANDS = (analyze, rank, compare, watch, report, demo, select, sync, verify)  # in the order of `wwopt --help`
 
 app = typer.Typer(
     name="wwopt", no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, suggest_commands=True
 )
-app.add_typer(analyze.commands)
-app.add_typer(rank.commands)
-app.add_typer(watch.commands)
-app.add_typer(report.commands)
-app.add_typer(demo.commands)
-app.add_typer(tracked.commands)
+for command in COMMANDS:
+    app.add_typer(command.app)
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run a command line; every error of usage or input is one line on stderr."""
+    """Run a command line and return its exit status; an error of usage or input is one line on stderr."""
     try:
         status = app(args=arguments, standalone_mode=False, prog_name="wwopt")
         sys.stdout.flush()
     except TyperException as error:
-        return _fail(error.format_message() or "a command is missing; `wwopt --help` lists them")
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        return _fail(error.format_message() or "No command given; `wwopt --help` lists them.")
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except (ValueError, OSError, ImportError) as error:
         return _fail(str(error))
     except (typer.Abort, KeyboardInterrupt):
-        sys.stderr.write("wwopt: interrupted; what was finished is kept\n")
+        sys.stderr.write("wwopt: interrupted; finished work is kept\n")
         return INTERRUPTED
     return status if isinstance(status, int) else DONE
 
@@ -62,9 +60,9 @@ EPILOG = (
             "demo": "tune a real network by its weights alone",
             "analyze model.safetensors": "alpha, ranks and traps of each layer",
             "rank epoch-1.pt epoch-2.pt": "which of several networks is probably the best",
-            "compare good.pt new.pt": "which layer is broken, and probably why",
-            "watch run/checkpoints": "the same for every new checkpoint",
-            "report model.safetensors": "the same as a page, with each layer's spectrum",
+            "compare good.pt new.pt": "which layers are broken, and the probable cause",
+            "watch run/checkpoints": "compare every new checkpoint with the one before",
+            "report model.safetensors": "a page with each layer's spectrum",
             "select --mlflow digits": "choose among past runs without their weights",
         }
     )
@@ -73,7 +71,7 @@ EPILOG = (
 
 
 @app.callback(epilog=EPILOG)
-def options(
+def main(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,

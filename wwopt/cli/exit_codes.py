@@ -1,16 +1,10 @@
-"""How every command ends, and says in a line what went wrong."""
+"""Exit codes that every command shares."""
 
 from __future__ import annotations
 
-import sys
+__all__ = ["BAD_INPUT", "DONE", "FINDING", "INTERRUPTED"]
 
-from wwopt.text import printable
-
-__all__ = ["BAD_INPUT", "DONE", "FINDING", "INTERRUPTED", "warn"]
-
-DONE, FINDING, BAD_INPUT, INTERRUPTED = 0, 1, 2, 130
-
-
-def warn(message: str) -> None:
-    """Print a message on one line of stderr."""
-    sys.stderr.write(f"wwopt: {printable(' '.join(message.split()))}\n")
+DONE = 0
+FINDING = 1  # the command worked, and found something broken or missing
+BAD_INPUT = 2  # the command line or an input is wrong; a line on stderr names the fault
+INTERRUPTED = 130  # by Ctrl-C, as shells count it

@@ -1,1 +1,4 @@
-"""The commands, a module each."""
+"""The commands, one module each.
+
+Typer evaluates the annotations of a command, so these modules do not defer them.
+"""

@@ -1,6 +1,4 @@
-"""`wwopt analyze`: the layers of one network."""
-
-from __future__ import annotations
+"""`wwopt analyze`: metrics of each layer of one network."""
 
 import json
 from pathlib import Path
@@ -8,81 +6,42 @@ from typing import Annotated
 
 import typer
 
+from wwopt.cli.console import examples
 from wwopt.cli.exit_codes import DONE, FINDING
-from wwopt.cli.options import (
-    Alignment,
-    AsJson,
-    Base,
-    Cache,
-    Confidence,
-    Device,
-    Estimator,
-    Exclude,
-    Include,
-    MaxEvals,
-    MinEvals,
-    Model,
-    Precision,
-    Quiet,
-    examples,
-)
+from wwopt.cli.option_groups import unpack_groups
+from wwopt.cli.options import AnalyzeOptions, JsonOption, ModelArgument, QuietOption
 
-__all__ = ["commands"]
+__all__ = ["app"]
 
-commands = typer.Typer()
+app = typer.Typer()
 
 EXAMPLES = examples(
     {
         "analyze model.safetensors": "a table of the layers",
-        "analyze hf://org/name --include 'encoder.*'": "some layers of a model of the hub",
-        "analyze tuned/ --base original/ --json": "what fine-tuning changed, for a program",
+        "analyze hf://org/name --include 'encoder.*'": "some layers of a model on the Hugging Face hub",
+        "analyze tuned/ --base original/ --json": "what fine-tuning changed, as JSON",
     }
 )
 
 
-@commands.command(epilog=EXAMPLES)
+@app.command(epilog=EXAMPLES)
+@unpack_groups
 def analyze(
-    model: Model,
+    model: ModelArgument,
     *,
-    base: Base = None,
-    include: Include = None,
-    exclude: Exclude = None,
-    estimator: Estimator = "mle",
-    min_evals: MinEvals = 50,
-    max_evals: MaxEvals = None,
-    confidence: Confidence = None,
-    alignment: Alignment = False,
-    precision: Precision = "double",
-    device: Device = "auto",
-    cache: Cache = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Also save the analysis, with its spectra (.npz).", show_default=False)
-    ] = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
+    out: Annotated[Path | None, typer.Option(help="Also save the analysis, with its spectra (.npz).")] = None,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+    options: AnalyzeOptions,
 ) -> int:
-    """Print alpha and what follows from it for each layer of MODEL.
+    """Print alpha and the other metrics of each layer of MODEL.
 
-    Exit status 1 where a layer is broken: not finite, degenerate, or without a fit.
+    Exit status 1 if a layer is broken: not finite, degenerate, or without a fit.
     """
     from wwopt.cli.tables.layer_table import analysis_json, print_analysis  # noqa: PLC0415  (loads torch)
     from wwopt.sources.candidates import read  # noqa: PLC0415
 
-    options = {
-        "base": base,
-        "include": include or None,
-        "exclude": exclude or None,
-        "estimator": estimator,
-        "min_evals": min_evals,
-        "max_evals": max_evals,
-        "confidence": confidence,
-        "alignment": alignment,
-        "precision": precision,
-        "device": device,
-        "cache": cache,
-        "progress": False if quiet else None,
-    }
-    analysis = read(model, options)
+    analysis = read(model, options.arguments(progress=not quiet))
     if out is not None:
         analysis.save(out)
     if as_json:

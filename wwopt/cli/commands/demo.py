@@ -1,18 +1,17 @@
-"""`wwopt demo`: what all of it does together, on real data."""
-
-from __future__ import annotations
+"""`wwopt demo`: a complete study on real data."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from wwopt.cli.console import examples
 from wwopt.cli.exit_codes import DONE
-from wwopt.cli.options import examples, need
+from wwopt.cli.extras import require
 
-__all__ = ["commands"]
+__all__ = ["app"]
 
-commands = typer.Typer()
+app = typer.Typer()
 
 EXAMPLES = examples(
     {
@@ -22,19 +21,19 @@ EXAMPLES = examples(
 )
 
 
-@commands.command(epilog=EXAMPLES)
+@app.command(epilog=EXAMPLES)
 def demo(
     *,
-    trials: Annotated[int, typer.Option(min=1, help="Trials in total, those of an earlier run included.")] = 40,
+    trials: Annotated[int, typer.Option(min=1, help="Number of trials, including those of an earlier run.")] = 40,
     seed: Annotated[int, typer.Option(help="Seed of the sampler and of the trainings.")] = 0,
-    folder: Annotated[Path, typer.Option(help="Where the study, the runs and the pictures go.")] = Path("wwopt-demo"),
+    folder: Annotated[Path, typer.Option(help="Folder for the study, the runs and the figures.")] = Path("wwopt-demo"),
     wandb: Annotated[bool, typer.Option("--wandb", help="Also write offline W&B runs.")] = False,
 ) -> int:
-    """Tune a network on real data by its weights alone, then look at the test accuracy it never saw.
+    """Tune a network on real data by its weights alone, then measure the test accuracy of the choice.
 
-    Started again after an interruption, it goes on where it stopped.
+    After an interruption, the same command continues the study.
     """
-    need("demo", "jinja2", "matplotlib", "mlflow", "optuna", "sklearn", *(["wandb"] if wandb else []))
+    require("demo", "jinja2", "matplotlib", "mlflow", "optuna", "sklearn", *(["wandb"] if wandb else []))
     from wwopt.cli.demo.study import run_demo  # noqa: PLC0415  (loads everything)
 
     run_demo(folder, n_trials=trials, seed=seed, wandb=wandb)

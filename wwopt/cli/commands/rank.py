@@ -1,104 +1,55 @@
-"""`wwopt rank` and `wwopt compare`: which network to take, and what became of it."""
-
-from __future__ import annotations
+"""`wwopt rank`: several networks, the best first."""
 
 import json
-from dataclasses import fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from wwopt.cli.exit_codes import BAD_INPUT, DONE, FINDING, warn
-from wwopt.cli.options import (
-    AsJson,
-    Base,
-    Cache,
-    Device,
-    Estimator,
-    Exclude,
-    Include,
-    MaxEvals,
-    MinEvals,
-    Quiet,
-    examples,
-)
+from wwopt.cli.console import examples, warn
+from wwopt.cli.exit_codes import BAD_INPUT, DONE, FINDING
+from wwopt.cli.option_groups import unpack_groups
+from wwopt.cli.options import JsonOption, QuietOption, RankOptions
 
-if TYPE_CHECKING:
-    from wwopt.comparison import Thresholds
+__all__ = ["app"]
 
-__all__ = ["Threshold", "commands", "read_thresholds"]
+app = typer.Typer()
 
-commands = typer.Typer()
-
-Threshold = Annotated[
-    list[str] | None,
-    typer.Option(help="When a change is an alert, such as 'distance=0.5'.", metavar="NAME=NUMBER", show_default=False),
-]
 MORE = "a folder of checkpoints, a saved analysis, a CSV of WeightWatcher's details, runs:/ID or models:/NAME"
-
-RANK_EXAMPLES = examples(
+EXAMPLES = examples(
     {
         "rank resnet18.pt resnet34.pt resnet50.pt": "one family: by alpha_weighted",
-        "rank run/checkpoints": "which epoch to keep: by the score",
-        "rank a/ b/ c/ --base original/": "what fine-tuning added, compared",
+        "rank run/checkpoints": "the epochs of a training: by the score",
+        "rank a/ b/ c/ --base original/": "by what fine-tuning changed",
         "rank models:/digits --csv > ranking.csv": "all versions of a registered model, for a spreadsheet",
     }
 )
-COMPARE_EXAMPLES = examples(
-    {
-        "compare model.safetensors quantized.safetensors": "a line a layer, and what is broken",
-        "compare good.pt new.pt --junit wwopt.xml --quiet": "for CI",
-        "compare good.pt new.pt --threshold distance=0.5": "stricter",
-    }
-)
 
 
-@commands.command(epilog=RANK_EXAMPLES)
+@app.command(epilog=EXAMPLES)
+@unpack_groups
 def rank(
     models: Annotated[
         list[str],
-        typer.Argument(
-            help=f"Weights as for [bold]wwopt analyze[/bold], {MORE}.", show_default=False, metavar="MODEL..."
-        ),
+        typer.Argument(help=f"Weights as for [bold]wwopt analyze[/bold], {MORE}.", metavar="MODEL..."),
     ],
     *,
     metric: Annotated[
-        str, typer.Option(help="'auto' chooses by what is compared; else 'score' or a column of the details.")
+        str, typer.Option(help="'score', a column of the analysis, or 'auto': whichever fits these networks.")
     ] = "auto",
-    base: Base = None,
-    include: Include = None,
-    exclude: Exclude = None,
-    estimator: Estimator = "mle",
-    min_evals: MinEvals = 50,
-    max_evals: MaxEvals = None,
-    device: Device = "auto",
-    cache: Cache = None,
-    as_json: AsJson = False,
+    as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the whole table as CSV.")] = False,
-    quiet: Quiet = False,
+    quiet: QuietOption = False,
+    options: RankOptions,
 ) -> int:
-    """Rank MODEL... by their weights alone, the best first, with what speaks for a tie.
+    """Rank MODEL... by their weights alone, the best first, and tell which ones tie with it.
 
-    Exit status 1 where even the best is broken, 2 where a model cannot be read, is given twice or has nothing in
-    common with the others; the rest is ranked nevertheless.
+    Exit status 1 if even the best is broken; 2 if a model cannot be read, is given twice or has no layer in common
+    with the others. The rest is ranked all the same.
     """
-    from wwopt.cli.tables.choices import print_ranking, ranking_json  # noqa: PLC0415  (loads pandas)
+    from wwopt.cli.tables.ranking_table import print_ranking, ranking_json  # noqa: PLC0415  (loads pandas)
     from wwopt.ranking import rank as rank_networks  # noqa: PLC0415
 
-    ranking = rank_networks(
-        models,
-        metric=metric,
-        base=base,
-        include=include or None,
-        exclude=exclude or None,
-        estimator=estimator,
-        min_evals=min_evals,
-        max_evals=max_evals,
-        device=device,
-        cache=cache,
-        progress=False if quiet else None,
-    )
+    ranking = rank_networks(models, metric=metric, **options.arguments(progress=not quiet))
     if as_json:
         typer.echo(json.dumps(ranking_json(ranking), indent=2))
     elif as_csv:
@@ -110,65 +61,3 @@ def rank(
     if ranking.faults:
         return BAD_INPUT
     return FINDING if ranking.table["status"].iloc[0] != "ranked" else DONE
-
-
-@commands.command(epilog=COMPARE_EXAMPLES)
-def compare(
-    reference: Annotated[str, typer.Argument(help="Weights that were good.", show_default=False)],
-    candidate: Annotated[str, typer.Argument(help="What became of them.", show_default=False)],
-    *,
-    threshold: Threshold = None,
-    include: Include = None,
-    exclude: Exclude = None,
-    min_evals: MinEvals = 50,
-    device: Device = "auto",
-    cache: Cache = None,
-    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML, for CI.", show_default=False)] = None,
-    as_json: AsJson = False,
-    quiet: Quiet = False,
-) -> int:
-    """Compare CANDIDATE with REFERENCE layer by layer and name what is broken, and probably why.
-
-    Exit status 1 where a layer is broken.
-    """
-    from wwopt.cli.tables.choices import print_comparison  # noqa: PLC0415  (loads pandas)
-    from wwopt.comparison import compare as compare_networks  # noqa: PLC0415
-    from wwopt.comparison.junit import comparison_json, comparison_junit  # noqa: PLC0415
-
-    if Path(reference).exists() and Path(candidate).exists() and Path(reference).samefile(candidate):
-        raise ValueError(f"The reference and the candidate are one file: {reference}")
-    comparison = compare_networks(
-        reference,
-        candidate,
-        thresholds=read_thresholds(threshold or []),
-        include=include or None,
-        exclude=exclude or None,
-        min_evals=min_evals,
-        device=device,
-        cache=cache,
-        progress=False if quiet else None,
-    )
-    if junit is not None:
-        junit.write_text(comparison_junit(comparison, suite=candidate), encoding="utf-8")
-    if as_json:
-        typer.echo(json.dumps(comparison_json(comparison), indent=2))
-    else:
-        print_comparison(comparison, everything=not quiet)
-    return DONE if comparison.ok else FINDING
-
-
-def read_thresholds(settings: list[str]) -> Thresholds:
-    """Read NAME=NUMBER."""
-    from wwopt.comparison import Thresholds  # noqa: PLC0415  (loads pandas)
-
-    known = [field.name for field in fields(Thresholds)]
-    values: dict[str, float] = {}
-    for setting in settings:
-        name, _, number = setting.partition("=")
-        try:
-            values[name] = float(number)
-        except ValueError as error:
-            raise ValueError(f"`--threshold` must read NAME=NUMBER, got {setting!r}.") from error
-        if name not in known:
-            raise ValueError(f"`--threshold` must be one of {', '.join(known)}, got {name!r}.")
-    return Thresholds(**values)

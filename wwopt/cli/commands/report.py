@@ -1,91 +1,53 @@
-"""`wwopt report`: a page to look at."""
+"""`wwopt report`: an HTML page about one or more networks."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from wwopt.cli.exit_codes import BAD_INPUT, DONE, FINDING, warn
-from wwopt.cli.options import (
-    Alignment,
-    Base,
-    Cache,
-    Confidence,
-    Device,
-    Estimator,
-    Exclude,
-    Include,
-    MaxEvals,
-    MinEvals,
-    Models,
-    Precision,
-    Quiet,
-    examples,
-    need,
-)
+from wwopt.cli.console import examples, warn
+from wwopt.cli.exit_codes import BAD_INPUT, DONE, FINDING
+from wwopt.cli.extras import require
+from wwopt.cli.option_groups import unpack_groups
+from wwopt.cli.options import AnalyzeOptions, ModelsArgument, QuietOption
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
     from wwopt.sources.candidates import Candidate
 
-__all__ = ["commands"]
+__all__ = ["app"]
 
-commands = typer.Typer()
+app = typer.Typer()
 
 EXAMPLES = examples(
     {
         "report model.safetensors": "writes report.html, to be opened in any browser",
         "report bert.safetensors xlnet.safetensors --out pair.html": "two networks side by side",
-        "report run/checkpoints": "all epochs of a run",
+        "report run/checkpoints": "all epochs of a training",
         "report epoch-*.npz": "analyses that `wwopt analyze --out` has saved",
     }
 )
 
 
-@commands.command(epilog=EXAMPLES)
+@app.command(epilog=EXAMPLES)
+@unpack_groups
 def report(
-    models: Models,
+    models: ModelsArgument,
     *,
-    out: Annotated[Path, typer.Option(help="The page.")] = Path("report.html"),
-    base: Base = None,
-    include: Include = None,
-    exclude: Exclude = None,
-    estimator: Estimator = "mle",
-    min_evals: MinEvals = 50,
-    max_evals: MaxEvals = None,
-    confidence: Confidence = None,
-    alignment: Alignment = False,
-    precision: Precision = "double",
-    device: Device = "auto",
-    cache: Cache = None,
-    quiet: Quiet = False,
+    out: Annotated[Path, typer.Option(help="File to write.")] = Path("report.html"),
+    quiet: QuietOption = False,
+    options: AnalyzeOptions,
 ) -> int:
-    """Write one page about MODEL..., with every layer's spectrum, that opens without a network.
+    """Write a self-contained page about MODEL..., with every layer's spectrum.
 
-    Exit status 1 where a layer is broken, 2 where a model cannot be read; the page then shows the others.
+    Exit status 1 if a layer is broken; 2 if a model cannot be read. The page then shows the others.
     """
-    need("report", "jinja2")
+    require("report", "jinja2")
     from wwopt.reporting import render_report  # noqa: PLC0415
     from wwopt.sources.candidates import expand  # noqa: PLC0415  (loads pandas)
 
-    options = {
-        "base": base,
-        "include": include or None,
-        "exclude": exclude or None,
-        "estimator": estimator,
-        "min_evals": min_evals,
-        "max_evals": max_evals,
-        "confidence": confidence,
-        "alignment": alignment,
-        "precision": precision,
-        "device": device,
-        "cache": cache,
-        "progress": False if quiet else None,
-    }
-    analyses, unreadable = _read_all(expand(models), options)
+    analyses, unreadable = _read_all(expand(models), options.arguments(progress=not quiet))
     for reason in unreadable.values():
         warn(reason)
     if not analyses:
@@ -98,17 +60,19 @@ def report(
 
 
 def _read_all(
-    candidates: Sequence[Candidate], options: Mapping[str, Any]
-) -> tuple[dict[str, Analysis], dict[str, str]]:
-    """Read what can be read; the rest with its reason."""
+    candidates: "Iterable[Candidate]", options: Mapping[str, Any]
+) -> "tuple[dict[str, Analysis], dict[str, str]]":
+    """Analyses by name, and the faults of candidates that cannot be read."""
     from wwopt.sources.candidates import FAULTS, read  # noqa: PLC0415  (loads pandas)
 
     analyses: dict[str, Analysis] = {}
-    unreadable = {candidate.name: candidate.fault for candidate in candidates if candidate.fault}
+    unreadable: dict[str, str] = {}
     for candidate in candidates:
-        if not candidate.fault:
-            try:
-                analyses[candidate.name] = read(candidate.source, options)
-            except FAULTS as error:
-                unreadable[candidate.name] = str(error)
+        if candidate.fault:
+            unreadable[candidate.name] = candidate.fault
+            continue
+        try:
+            analyses[candidate.name] = read(candidate.source, options)
+        except FAULTS as error:
+            unreadable[candidate.name] = str(error)
     return analyses, unreadable

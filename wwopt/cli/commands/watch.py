@@ -1,6 +1,4 @@
-"""`wwopt watch`: a line on every new version of a network."""
-
-from __future__ import annotations
+"""`wwopt watch`: a verdict on every new version of a network."""
 
 import json
 from datetime import UTC, datetime
@@ -8,86 +6,84 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wwopt.cli.commands.rank import Threshold, read_thresholds
-from wwopt.cli.commands.tracked import backend
-from wwopt.cli.exit_codes import BAD_INPUT, DONE, FINDING, warn
-from wwopt.cli.options import AsJson, Cache, Device, Exclude, Include, MinEvals, examples
+from wwopt.cli.backend import backend_calls
+from wwopt.cli.console import examples, warn
+from wwopt.cli.exit_codes import BAD_INPUT, DONE, FINDING
+from wwopt.cli.option_groups import unpack_groups
+from wwopt.cli.options import CompareOptions, JsonOption, UriOption
 
 if TYPE_CHECKING:
-    from wwopt.watching import AliasSource, Report, Webhook
+    from wwopt.watching import AliasSource, Report, Source, Webhook
 
-__all__ = ["commands"]
+__all__ = ["app"]
 
-commands = typer.Typer()
+app = typer.Typer()
 
 EXAMPLES = examples(
     {
-        "watch run/checkpoints": "a line on every new checkpoint",
-        "watch run/checkpoints --once": "judge the newest by the one before, for cron",
-        "watch models:/digits@champion --tag": "write on each version what was found",
-        "watch artifacts/ --reference good.pt --webhook https://chat.example/hook": "tell others",
+        "watch run/checkpoints": "a line for every new checkpoint",
+        "watch run/checkpoints --once": "compare the newest with the one before, for cron",
+        "watch models:/digits@champion --tag": "tag each version with the result",
+        "watch artifacts/ --reference good.pt --webhook https://chat.example/hook": "post to a chat",
     }
 )
 
 
-@commands.command(epilog=EXAMPLES)
+@app.command(epilog=EXAMPLES)
+@unpack_groups
 def watch(
-    place: Annotated[
+    source: Annotated[
         str,
-        typer.Argument(
-            help="A folder in which checkpoints or models appear, or models:/NAME@ALIAS.", show_default=False
-        ),
+        typer.Argument(help="A folder in which checkpoints or models appear, or models:/NAME@ALIAS.", metavar="SOURCE"),
     ],
     *,
     reference: Annotated[
         str | None,
-        typer.Option(help="Compare all with these weights, not each with the one before.", show_default=False),
+        typer.Option(help="Compare all versions with these weights. Default: each with the last sound one."),
     ] = None,
-    interval: Annotated[float, typer.Option(help="Seconds between two looks.")] = 60.0,
-    once: Annotated[bool, typer.Option("--once", help="Judge the newest version and end.")] = False,
-    webhook: Annotated[
-        str | None, typer.Option(help="Post each report there as JSON.", metavar="URL", show_default=False)
-    ] = None,
-    tag: Annotated[bool, typer.Option("--tag", help="Set wwopt.ok and wwopt.alerts on MLflow's version.")] = False,
-    uri: Annotated[
-        str | None, typer.Option(help="MLflow's tracking URI, else MLflow's own.", show_default=False)
-    ] = None,
-    threshold: Threshold = None,
-    include: Include = None,
-    exclude: Exclude = None,
-    min_evals: MinEvals = 50,
-    device: Device = "auto",
-    cache: Cache = None,
-    as_json: AsJson = False,
+    interval: Annotated[float, typer.Option(help="Seconds between two checks for a new version.")] = 60.0,
+    once: Annotated[bool, typer.Option("--once", help="Check the newest version and exit.")] = False,
+    webhook: Annotated[str | None, typer.Option(help="Post each result there as JSON.", metavar="URL")] = None,
+    tag: Annotated[bool, typer.Option("--tag", help="Tag MLflow's version with wwopt.ok and wwopt.alerts.")] = False,
+    uri: UriOption = None,
+    as_json: JsonOption = False,
+    options: CompareOptions,
 ) -> int:
-    """Watch PLACE and say of every new version which layers are broken, by comparing it with the last sound one.
+    """Watch SOURCE, compare each new version with the last sound one, and name its broken layers.
 
-    With --once the exit status is 1 where a layer is broken or the version cannot be read, 2 where there is none.
+    With --once, exit status 1 if a layer is broken or the version cannot be read; 2 if there is no version.
     """
-    from wwopt.watching import AliasSource, Watch, Webhook, follow, open_source  # noqa: PLC0415  (loads pandas)
+    from wwopt.watching import Watch, Webhook, follow, open_source  # noqa: PLC0415  (loads pandas)
 
-    options = {"include": include or None, "exclude": exclude or None, "min_evals": min_evals, "device": device,
-               "cache": cache, "progress": False, "thresholds": read_thresholds(threshold or [])}  # fmt: skip
+    arguments = options.arguments(progress=False)
     hook = Webhook(webhook) if webhook else None
-    with backend():
-        source = open_source(place, tracking_uri=uri)
-        registry = source if tag and isinstance(source, AliasSource) else None
-        if tag and registry is None:
-            raise ValueError(f"`--tag` writes on MLflow's versions, and needs models:/NAME@ALIAS, got {place!r}.")
-        watched = Watch(source, reference=reference, options=options)
-        status = BAD_INPUT
-        for report in follow(watched, interval=interval, once=once, warn=warn):
+    status = None
+    with backend_calls():
+        opened = open_source(source, tracking_uri=uri)
+        registry = _registry(opened, source) if tag else None
+        versions = Watch(opened, reference=reference, options=arguments)
+        for report in follow(versions, interval=interval, once=once, warn=warn):
             status = DONE if report.ok else FINDING
-            _tell(report, as_json=as_json, hook=hook, registry=registry)
-    for name in watched.unsettled:
+            _publish(report, as_json=as_json, hook=hook, registry=registry)
+    for name in versions.unsettled:
         warn(f"{name} is still being written")
-    if status == BAD_INPUT:
-        warn(f"{place} holds no version to judge")
+    if status is None:
+        warn(f"{source} holds no version to compare")
+        return BAD_INPUT
     return status
 
 
-def _tell(report: Report, *, as_json: bool, hook: Webhook | None, registry: AliasSource | None) -> None:
-    """Print a report, and send it where it is wanted; what fails there is said and not more."""
+def _registry(opened: "Source", source: str) -> "AliasSource":
+    """Return the registry whose versions are tagged."""
+    from wwopt.watching import AliasSource  # noqa: PLC0415  (loads pandas)
+
+    if not isinstance(opened, AliasSource):
+        raise ValueError(f"`--tag` tags versions of MLflow's registry and needs models:/NAME@ALIAS, got {source!r}.")  # noqa: TRY004  (of the command line)
+    return opened
+
+
+def _publish(report: "Report", *, as_json: bool, hook: "Webhook | None", registry: "AliasSource | None") -> None:
+    """Print a report, post it and tag its version; a failure to post or to tag is a warning."""
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     values = {"time": moment, **report.to_dict()}
     typer.echo(json.dumps(values) if as_json else f"{moment} {report}")

@@ -1,1 +1,1 @@
-"""The study that `wwopt demo` runs."""
+"""The study of `wwopt demo`."""

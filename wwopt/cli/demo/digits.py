@@ -30,7 +30,7 @@ class Digits:
 
 
 def load() -> tuple[Digits, Digits]:
-    """Split the data into 1,078 training and 719 test images; the study gets the first alone."""
+    """Split the data into 1,078 training and 719 test images; the study uses the training images only."""
     images, classes = load_digits(return_X_y=True)
     parts = train_test_split(images / 16, classes, train_size=0.6, random_state=0, stratify=classes)
     train_images, test_images, train_classes, test_classes = (torch.as_tensor(part) for part in parts)
@@ -41,8 +41,7 @@ def load() -> tuple[Digits, Digits]:
 class Trainer:
     """``train(trial)`` for `AlphaObjective`: yields the network and its training loss after each epoch.
 
-    The network as it stood at the end, or when it was pruned, is left in ``folder``, for the look at the
-    test set once the study is over.
+    The weights at the end, or at pruning, are saved in ``folder``: their test accuracy is measured after the study.
     """
 
     data: Digits
@@ -95,7 +94,7 @@ def _epoch(model: nn.Module, optimizer: torch.optim.Optimizer, data: Digits, bat
 
 
 def accuracy(path: Path, data: Digits) -> float:
-    """Share of the test images that a stored network gets right, in [0, 1]."""
+    """Test accuracy of a saved network, in [0, 1]."""
     state = torch.load(path, weights_only=True)
     model = perceptron(width=len(state["hidden1.bias"]))
     model.load_state_dict(state)

@@ -1,1 +1,1 @@
-"""What the commands print: tables for people, JSON for programs."""
+"""Results of commands, as tables for people and JSON for programs."""

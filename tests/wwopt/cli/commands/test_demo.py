@@ -1,4 +1,4 @@
-"""`wwopt demo`, from the first trial to the pictures, and again after an interruption."""
+"""`wwopt demo`: trials, figures, MLflow runs, and a second start after an interruption."""
 
 import mlflow
 import optuna
@@ -10,7 +10,7 @@ from wwopt.cli import run
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """A demo of four trials."""
+    """Folder of a demo of six trials."""
     folder = tmp_path_factory.mktemp("demo") / "wwopt-demo"
     assert run(["demo", "--trials", "6", "--folder", str(folder), "--seed", "3"]) == 0
     return folder
@@ -60,7 +60,7 @@ def test_it_goes_on_where_it_stopped(demo, study, capsys):
     assert run(["demo", "--trials", "8", "--folder", str(demo), "--seed", "3"]) == 0
     out = capsys.readouterr().out
     assert "1 of 8 trials" in out
-    assert "A look that the study never had" in out
+    assert "Test accuracy, which the study has never seen" in out
     assert "smallest mean alpha" in out
     states = [trial.state for trial in study.get_trials()]
     assert len(states) == 8

@@ -1,4 +1,4 @@
-"""`wwopt watch`: real checkpoints that appear, a real registry, a real server that listens."""
+"""`wwopt watch`: exit statuses, JSON, a webhook on a real server, an alias of a real registry."""
 
 import json
 import threading
@@ -8,12 +8,11 @@ import pytest
 import torch
 
 from wwopt.cli import run
-from wwopt.watching import FolderSource, Watch, follow
 
 
 @pytest.fixture
 def epochs(tmp_path, monkeypatch):
-    """A network's good epochs and a broken one, to be saved one after the other."""
+    """State dicts of two good epochs and of a broken one."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "run").mkdir()
     torch.manual_seed(0)
@@ -49,72 +48,6 @@ def hook():
     server.server_close()
 
 
-def test_each_new_checkpoint_is_judged_by_the_last_sound_one(epochs, tmp_path):
-    """The epochs that were there are known; a broken one is named, and is nothing to compare the next with."""
-    folder = tmp_path / "run"
-    torch.save(epochs["good"], folder / "epoch-9.pt")
-    arrivals = iter(
-        [None, ("epoch-10.pt", "next"), None, ("epoch-11.pt", "broken"), None, ("epoch-12.pt", "good"), None]
-    )
-
-    def sleep(_):
-        arrival = next(arrivals, "end")
-        if arrival == "end":
-            raise KeyboardInterrupt
-        if arrival:
-            torch.save(epochs[arrival[1]], folder / arrival[0])
-
-    reports = []
-    with pytest.raises(KeyboardInterrupt):
-        reports.extend(iter_until(follow(Watch(FolderSource(folder)), sleep=sleep), reports))
-    assert [(one.version.name, one.reference, one.ok) for one in reports] == [
-        ("epoch-9.pt", "", True),
-        ("epoch-10.pt", "epoch-9.pt", True),
-        ("epoch-11.pt", "epoch-10.pt", False),
-        ("epoch-12.pt", "epoch-10.pt", True),
-    ]
-    assert str(reports[2]).startswith(
-        "epoch-11.pt: ALERT, 1 of 2 layers broken, compared with epoch-10.pt: 1: scaled by"
-    )
-
-
-def iter_until(reports, kept):
-    """Keep each report as it comes, for the watch has no end."""
-    for report in reports:
-        kept.append(report)
-    return ()
-
-
-def test_a_checkpoint_is_not_read_while_it_is_written(epochs, tmp_path):
-    """Growing: silence. Torn: said once, and tried again until it is whole."""
-    folder, path = tmp_path / "run", tmp_path / "run" / "b.pt"
-    torch.save(epochs["good"], folder / "a.pt")
-    torch.save(epochs["next"], tmp_path / "whole.pt")
-    whole = (tmp_path / "whole.pt").read_bytes()
-    watch = Watch(FolderSource(folder))
-    assert [list(watch.look()), [one.ok for one in watch.look()]] == [[], [True]]
-    for size in (1000, 2000):
-        path.write_bytes(whole[:size])
-        assert list(watch.look()) == []
-        assert watch.unsettled == ("b.pt",)
-    (torn,) = watch.look()
-    assert torn.fault
-    assert not torn.ok
-    assert list(watch.look()) == []
-    path.write_bytes(whole)
-    assert list(watch.look()) == []
-    (report,) = watch.look()
-    assert (report.version.name, report.reference, report.ok) == ("b.pt", "a.pt", True)
-
-
-def test_a_checkpoint_that_is_not_finite_is_no_reference(epochs, tmp_path):
-    """The first has nothing before it, and is looked at all the same."""
-    epochs["good"]["0.weight"][0, 0] = torch.nan
-    torch.save(epochs["good"], tmp_path / "run" / "a.pt")
-    (report,) = follow(Watch(FolderSource(tmp_path / "run")), once=True, sleep=lambda _: None)
-    assert [alert.fault for alert in report.comparison.alerts] == ["non-finite"]
-
-
 def test_once_for_cron(epochs, hook, capsys):
     """Exit status by the newest, a line or JSON, and the same at the webhook; a webhook that fails is a warning."""
     address = f"http://127.0.0.1:{hook.server_port}/secret"
@@ -140,12 +73,12 @@ def test_once_for_cron(epochs, hook, capsys):
     ("arguments", "line"),
     [
         (["gone"], "No such folder: gone"),
-        (["run"], "run holds no version to judge"),
+        (["run"], "run holds no version to compare"),
         (["model"], "model is one model. Give the folder in which new models appear: ."),
         (["run", "--reference", "gone.pt"], "No such file: gone.pt"),
         (["run", "--interval", "0"], "`interval` must be more than 0 seconds, got 0.0."),
         (["run", "--webhook", "ftp://host/"], "`webhook` must be an address that begins with http:// or https://."),
-        (["run", "--tag"], "`--tag` writes on MLflow's versions, and needs models:/NAME@ALIAS, got 'run'."),
+        (["run", "--tag"], "`--tag` tags versions of MLflow's registry and needs models:/NAME@ALIAS, got 'run'."),
         (["models:/net/1"], "A registered model is followed by its alias, `models:/NAME@ALIAS`, got 'models:/net/1'."),
     ],
 )
