@@ -1,13 +1,6 @@
-"""How the documentation is built: `make docs`, and by tests/test_docs.py with every warning an error."""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+"""Configuration of Sphinx, for `make docs` and for tests/docs/test_docs.py, where every warning is an error."""
 
 from wwopt import __version__
-
-if TYPE_CHECKING:
-    from sphinx.application import Sphinx
 
 project = "wwopt"
 author = "the wwopt developers"
@@ -30,15 +23,3 @@ autodoc_typehints = "none"  # the docstrings name the types
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 napoleon_preprocess_types = False
-
-
-def _list_others(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Put pages that the navigation does not name under the science."""
-    if docname == "index":
-        others = sorted(app.env.found_docs - set(source[0].split()) - {"index"})
-        source[0] = source[0].replace("OTHERS\n", "".join(f"{page}\n" for page in others))
-
-
-def setup(app: Sphinx) -> None:
-    """Register what is not configuration."""
-    app.connect("source-read", _list_others)
