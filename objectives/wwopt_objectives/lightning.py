@@ -1,10 +1,10 @@
-"""`AlphaCallback`: watch, stop, prune and freeze by weights inside a Lightning `Trainer`."""
+"""`AlphaCallback`: evaluate, stop, prune and freeze by weights inside a Lightning `Trainer`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from wwopt_objectives.training.callback import Watch, Watched
+from wwopt_objectives.training.callback import TrainingCallback
 
 try:
     from lightning.pytorch.callbacks import Callback
@@ -17,47 +17,52 @@ except ImportError:
 if TYPE_CHECKING:
     from pytorch_lightning import LightningModule, Trainer
 
-
 __all__ = ["AlphaCallback"]
 
 
-class AlphaCallback(Watched, Callback):  # type: ignore[misc]
-    """Look at the weights at the end of training epochs; no validation loop is needed.
+class AlphaCallback(TrainingCallback, Callback):  # type: ignore[misc]
+    """Evaluate the weights at the end of training epochs; no validation loop is needed.
 
     The score is logged as ``ww_score``, so that loggers, ``ModelCheckpoint`` and ``EarlyStopping`` can use it. Rank 0
-    looks, and all ranks stop together.
+    evaluates, and all ranks stop together.
 
     Parameters
     ----------
-    **options
-        ``every`` (epochs between looks), ``stop`` (a broken network's training), ``freeze`` (converged layers),
-        ``trial`` (an Optuna trial to report to and be pruned by), ``score``, ``trackers``, ``artifact_store``, and
-        further arguments of `wwopt.analyze`.
+    every : int
+        Epochs between two evaluations; the last epoch is always evaluated.
+    stop : bool
+        Stop a training whose network has collapsed, diverged or is not finite.
+    freeze : bool
+        Freeze layers once they have converged; see `AlphaMonitor`.
+    trial : optuna.Trial, optional
+        Reported to, and pruned by its study's pruner. Only rank 0 needs one.
+    score : Score, optional
+        None for `AlphaScore`.
+    trackers : iterable of Tracker
+        Each gets a child run; with a trial.
+    artifact_store : optional
+        Where the trial's weights are kept for `load_best`; False: nowhere. None: ``./wwopt-artifacts``.
+    **analyze_options
+        Further arguments of `wwopt.analyze`.
 
     Examples
     --------
-    >>> watch = AlphaCallback(every=2)
-    >>> # Trainer(max_epochs=20, callbacks=[watch]).fit(module, loader); watch.history
+    >>> callback = AlphaCallback(every=2)
+    >>> # Trainer(max_epochs=20, callbacks=[callback]).fit(module, loader); callback.history
     """
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__()
-        self._watch = Watch(**options)
-
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin."""
-        self._watch.begin(pl_module, trainer.max_epochs if (trainer.max_epochs or 0) > 0 else None)
+        """Begin; Lightning calls this."""
+        self.start(pl_module, trainer.max_epochs if (trainer.max_epochs or 0) > 0 else None)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Look, and stop on every rank."""
-        if not self._watch.due(trainer.current_epoch):
-            return
-        loss = trainer.callback_metrics.get("train_loss")
-        reading = self._watch.step(pl_module, trainer.current_epoch, None if loss is None else float(loss))
-        pl_module.log("ww_score", reading.score)
-        if self._watch.reason is not None:
+        """Evaluate, and stop on every rank; Lightning calls this."""
+        report = self.end_epoch(trainer.current_epoch, trainer.callback_metrics.get("train_loss"))
+        if report is not None:
+            pl_module.log("ww_score", report.score)
+        if self.reason is not None:
             trainer.should_stop = True
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:  # noqa: ARG002
-        """Leave a failed trial infeasible."""
-        self._watch.failed(exception)
+        """Mark the trial of a training that failed; Lightning calls this."""
+        self.fail(exception)

@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ import torch
 import torch.distributed as dist
 
 from wwopt_objectives import AlphaMonitor, AlphaPruner
-from wwopt_objectives.training.callback import Watch
+from wwopt_objectives.training.callback import TrainingCallback
 from wwopt_objectives.training.distributed import from_rank_zero
+
+DEADLINE = timedelta(minutes=4)  # for a rank that waits for the other
 
 
 def network(decay):
@@ -31,22 +34,22 @@ def raised(work):
 
 
 def rank(number, folder):
-    dist.init_process_group("gloo", init_method=f"file://{folder / 'rendezvous'}", rank=number, world_size=2)
-    monitor = AlphaMonitor(network([0.5, 6.0][number]))  # rank 1 holds something else, which is never looked at
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder / 'rendezvous'}", rank=number, world_size=2, timeout=DEADLINE
+    )
+    monitor = AlphaMonitor(network([0.5, 6.0][number]))  # rank 1 holds something else, which is never read
     study = optuna.create_study(direction="minimize", pruner=AlphaPruner()) if number == 0 else None
-    watch = Watch(stop=False, trial=study.ask() if study else None)
-    watch.begin(network(6.0), 10)
+    callback = TrainingCallback(stop=False, trial=study.ask() if study else None)
+    callback.start(network(6.0), 10)
     epochs = 0
-    for epoch in range(10):
-        watch.step(network(6.0), epoch)
+    while callback.reason is None and epochs < 10:
+        callback.end_epoch(epochs)
         epochs += 1
-        if watch.reason:
-            break
     found = {
         "score": monitor.step(0).score,
         "epochs": epochs,
-        "reason": watch.reason,
-        "result": raised(watch.result),
+        "reason": callback.reason,
+        "result": raised(callback.result),
         "frozen": raised(lambda: monitor.freeze(["0"])),
         "failed": raised(lambda: from_rank_zero(lambda: 1 // 0)),
     }

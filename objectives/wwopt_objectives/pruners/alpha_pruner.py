@@ -1,4 +1,4 @@
-"""`AlphaPruner`: stops a training by its weights, from the first trial on."""
+"""`AlphaPruner`: prune trainings by their weights, from the first trial on."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import numpy as np
 from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
-from wwopt_objectives.trial.constraints import FEWEST_DIRECTIONS, MOST_TRAPPED
-from wwopt_objectives.trial.prune_reason import ask, warn_of_hyperband
-from wwopt_objectives.trial.state import State, state_of
+from wwopt_objectives.pruners.wrapping import check_wrapped
+from wwopt_objectives.trial.attributes import SCORE
+from wwopt_objectives.trial.constraints import is_feasible
+from wwopt_objectives.trial.health import MAX_TRAP_ENERGY, MIN_STABLE_RANK
+from wwopt_objectives.trial.prune_reason import prune_reason
+from wwopt_objectives.trial.training_state import TrainingState, state_of
 
 if TYPE_CHECKING:
     import optuna
@@ -25,25 +28,25 @@ WARMUP = 0.25  # share of a training after which its score says something about 
 class AlphaPruner(BasePruner):
     """Prune trainings whose weights say that they have failed or cannot become the best.
 
-    - From the first look of the first trial on, it prunes what has collapsed or diverged, which shows in the
+    - From the first evaluation of the first trial on, it prunes what has collapsed or diverged, which shows in the
       weights on an absolute scale: layers that are not finite or degenerate, a stable rank below 1.5, a trap
       energy above 0.1.
-    - After ``n_warmup_steps`` and once ``n_min_trials`` have finished, it prunes what cannot come below the
-      best finished trial any more. What a score may still fall is learned from the finished trials, the most
-      that one of them fell from the same step on, or the trial's own present fall where that leads further; so
-      it holds for any score. With several directions the bar is the median finished trial.
+    - After ``n_warmup_steps`` and once ``n_min_trials`` have finished, it prunes what cannot become the best any more.
+      The best score that a trial can still reach is its score now less the largest fall that a finished trial had from
+      the same step on, or less its own present slope extended to the end, where that is more; so it holds for any
+      score. What it must reach is the best finished score and a margin, or with several directions the median one.
 
     Parameters
     ----------
     n_startup_trials : int
         Number of finished trials before any is pruned.
     n_warmup_steps : int or "auto"
-        Steps before the level counts. "auto": a quarter of the objective's ``n_steps``, or of the longest
-        finished training where that is not known. Collapse is judged in the warm-up too.
+        Steps before a score is compared with others. "auto": a quarter of the objective's ``n_steps``, or of the
+        longest finished training where that is not known. Collapse is judged in the warm-up too.
     interval_steps : int
-        Steps between two decisions on the level, counted from the end of the warm-up.
+        Steps between two such comparisons, counted from the end of the warm-up.
     n_min_trials : int
-        Finished trials that were still training at this step, before the level counts.
+        Finished trials that were still training at the same step, before a score is compared with theirs.
     margin : float
         How much worse than the best finished trial a training may be and go on, as a share of the distance
         from the best to the median finished trial.
@@ -52,8 +55,8 @@ class AlphaPruner(BasePruner):
 
     Notes
     -----
-    Works with `AlphaObjective` and the callbacks, which leave what is needed on the trial; one without it is never
-    pruned by alpha. Stateless: one pruner serves many threads, and processes may have one each.
+    Works with `AlphaObjective` and the callbacks, which leave the training's state on the trial; a trial without it is
+    never pruned by its weights. Stateless: one pruner serves many threads, and processes may have one each.
 
     Examples
     --------
@@ -80,9 +83,8 @@ class AlphaPruner(BasePruner):
                 raise ValueError(f"`{name}` must be at least 1, got {value}.")
         if not (math.isfinite(margin) and margin >= 0):
             raise ValueError(f"`margin` must be a finite number, 0 or more, got {margin}.")
-        if wrapped_pruner is not None and not isinstance(wrapped_pruner, BasePruner):
-            raise TypeError(f"`wrapped_pruner` must be an Optuna pruner, got {type(wrapped_pruner).__name__}.")
-        warn_of_hyperband([wrapped_pruner])
+        if wrapped_pruner is not None:
+            check_wrapped("wrapped_pruner", wrapped_pruner)
         self._n_startup_trials = n_startup_trials
         self._n_warmup_steps = n_warmup_steps
         self._interval_steps = interval_steps
@@ -96,69 +98,75 @@ class AlphaPruner(BasePruner):
 
     def reason(self, study: optuna.Study, trial: FrozenTrial) -> str | None:
         """Say why a trial should be pruned, or None where it should go on."""
-        if self._n_startup_trials and _count(study) < self._n_startup_trials:
+        if self._n_startup_trials and _count_finished(study) < self._n_startup_trials:
             return None
         state = state_of(trial)
-        own = None if state is None else _broken(state) or self._hopeless(study, state)
+        own = None if state is None else _health_reason(state) or self._score_reason(study, state)
         if own is None and self._wrapped_pruner is not None:
-            return ask(self._wrapped_pruner, study, trial)
+            return prune_reason(self._wrapped_pruner, study, trial)
         return own
 
-    def _hopeless(self, study: optuna.Study, state: State) -> str | None:
-        """Say that a training cannot become the best any more."""
-        if state.n_steps and not self._asked(state, state.n_steps):
+    def _score_reason(self, study: optuna.Study, state: TrainingState) -> str | None:
+        """Say that a training cannot become the best any more; None where it can, or where nothing can be said."""
+        if state.n_steps and not self._is_due(state, state.n_steps):
             return None  # before anything is read from the storage
         finished = _finished(study)
-        comparable = [(other, bar) for other, bar in finished if other.steps[0] <= state.step <= other.steps[-1]]
-        end = state.n_steps - 1 if state.n_steps else max((other.step for other, _ in finished), default=0)
-        if len(comparable) < self._n_min_trials or not state.step < end or not self._asked(state, end + 1):
+        comparable = [other for other, _ in finished if other.steps[0] <= state.step <= other.steps[-1]]
+        n_steps = state.n_steps or max((other.step for other, _ in finished), default=0) + 1
+        remaining = n_steps - 1 - state.step
+        if len(comparable) < self._n_min_trials or remaining <= 0 or not self._is_due(state, n_steps):
             return None
-        fall = max(state.slope * (end - state.step), *(other.fall_from(state.step) for other, _ in comparable))
-        level, limit = state.scores[-1], self._limit(study, [bar for _, bar in finished])
-        if level - fall <= limit:
+        fall = max(state.slope * remaining, *(other.fall_from(state.step) for other in comparable))
+        score, needed = state.scores[-1], self._needed([final for _, final in finished], len(study.directions))
+        if score - fall <= needed:
             return None
-        return f"going nowhere: score {level:.3g} at step {state.step}, {level - fall:.3g} at best, above {limit:.3g}"
+        return (
+            f"pruned: can reach {score - fall:.3g} at best; {needed:.3g} is needed "
+            f"(score {score:.3g} at step {state.step})"
+        )
 
-    def _limit(self, study: optuna.Study, bars: list[float]) -> float:
-        """Score that a training must be able to reach; infeasible trials have a bar of infinity."""
-        feasible = [bar for bar in bars if math.isfinite(bar)]
+    def _needed(self, final_scores: list[float], n_directions: int) -> float:
+        """Score that a training must be able to reach: from the final scores of trials, infinite where infeasible."""
+        feasible = [score for score in final_scores if math.isfinite(score)]
         if not feasible:
             return math.inf
-        best, middle = min(feasible), float(np.median(feasible))
-        return middle if len(study.directions) > 1 else best + self._margin * (middle - best)
+        best, median = min(feasible), float(np.median(feasible))
+        return median if n_directions > 1 else best + self._margin * (median - best)
 
-    def _asked(self, state: State, n_steps: int) -> bool:
-        """Whether the warm-up is over and an interval has passed since the look before: looks may skip steps."""
+    def _is_due(self, state: TrainingState, n_steps: int) -> bool:
+        """Whether the warm-up is over and an interval began since the last evaluation; evaluations may skip steps."""
         warmup = math.ceil(WARMUP * n_steps) - 1 if self._n_warmup_steps == "auto" else self._n_warmup_steps
         before = state.steps[-2] if len(state.steps) > 1 else warmup - 1
-        since_now, since_before = ((step - warmup) // self._interval_steps for step in (state.step, before))
-        return state.step >= warmup and bool(since_now > since_before)
+        interval, interval_before = ((step - warmup) // self._interval_steps for step in (state.step, before))
+        return state.step >= warmup and bool(interval > interval_before)
 
 
-def _broken(state: State) -> str | None:
-    """Say that a network has collapsed or diverged."""
-    if state.unusable > 0:
-        return f"collapsed: {state.unusable:.0%} of the layers cannot be fitted at step {state.step}"
-    if state.stable_rank < FEWEST_DIRECTIONS:
-        return f"collapsed: a stable rank of {state.stable_rank:.2f} at step {state.step}"
-    if state.trap_energy > MOST_TRAPPED:
-        return f"diverged: {state.trap_energy:.0%} of a layer's energy in stray elements at step {state.step}"
+def _health_reason(state: TrainingState) -> str | None:
+    """Say that a network has collapsed or diverged; None where it has not."""
+    unusable, stable_rank, trap_energy = state.health
+    if unusable > 0:
+        return f"collapsed: {unusable:.0%} of the layers cannot be fitted at step {state.step}"
+    if stable_rank < MIN_STABLE_RANK:
+        return f"collapsed: a stable rank of {stable_rank:.2f} at step {state.step}"
+    if trap_energy > MAX_TRAP_ENERGY:
+        return f"diverged: {trap_energy:.0%} of a layer's energy in stray elements at step {state.step}"
     return None
 
 
-def _count(study: optuna.Study) -> int:
+def _count_finished(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
-def _finished(study: optuna.Study) -> list[tuple[State, float]]:
-    """Trainings that ran to their end, each with the score that it was given; infinity where it is not feasible."""
+def _finished(study: optuna.Study) -> list[tuple[TrainingState, float]]:
+    """Trainings that ran to their end, each with its final score."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     pairs = [(state_of(trial), trial) for trial in trials]
-    return [(state, _bar(state, trial)) for state, trial in pairs if state is not None]
+    return [(state, _final_score(state, trial)) for state, trial in pairs if state is not None]
 
 
-def _bar(state: State, trial: FrozenTrial) -> float:
-    if any(value > 0 for value in trial.constraints.values()):
+def _final_score(state: TrainingState, trial: FrozenTrial) -> float:
+    """Score that a finished trial was given; infinity where it is not feasible."""
+    if not is_feasible(trial.constraints):
         return math.inf
-    given = trial.user_attrs.get("ww_score")
+    given = trial.user_attrs.get(SCORE)
     return float(given["score"] if given else state.scores[-1])

@@ -1,4 +1,4 @@
-"""Pruners put together: any, all or some of several; and one for constraints that a trial has already broken."""
+"""`CombinedPruner`, which asks several pruners, and `ConstraintPruner`, for what breaks a constraint early."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Literal
 
 from optuna.pruners import BasePruner
 
-from wwopt_objectives.trial.prune_reason import ask, warn_of_hyperband
+from wwopt_objectives.pruners.wrapping import check_wrapped
+from wwopt_objectives.trial.prune_reason import prune_reason
 
 if TYPE_CHECKING:
     import optuna
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CombinedPruner", "ConstraintPruner"]
 
-OURS = "ww_"  # constraints that are set at the end of a trial; a retried one inherits those of its predecessor
+OURS = "ww_"  # prefix of the constraints of `apply_constraints`
 
 
 class CombinedPruner(BasePruner):
@@ -24,7 +25,8 @@ class CombinedPruner(BasePruner):
     Parameters
     ----------
     pruners : iterable of BasePruner
-        At least one. Each is asked at every report, also when the decision is already clear, since some count.
+        At least one. Each is asked at every report, also when the decision is already clear, since some of Optuna's
+        pruners keep count of the reports.
     at_least : int or "all"
         How many must agree: 1 for any of them, "all" for every one.
 
@@ -37,17 +39,15 @@ class CombinedPruner(BasePruner):
 
     def __init__(self, pruners: Iterable[BasePruner], *, at_least: int | Literal["all"] = 1) -> None:
         self._pruners = tuple(pruners)
-        wrong = next((pruner for pruner in self._pruners if not isinstance(pruner, BasePruner)), None)
-        if wrong is not None:
-            raise TypeError(f"`pruners` must be Optuna pruners, got {type(wrong).__name__}.")
         if not self._pruners:
-            raise ValueError("`pruners` must hold at least one pruner.")
+            raise ValueError("`pruners` must hold at least one pruner, got none.")
+        for pruner in self._pruners:
+            check_wrapped("pruners", pruner)
         self._at_least = len(self._pruners) if at_least == "all" else at_least
         if not (isinstance(self._at_least, int) and 1 <= self._at_least <= len(self._pruners)):
             raise ValueError(
                 f'`at_least` must be "all" or from 1 to the number of pruners, {len(self._pruners)}, got {at_least!r}.'
             )
-        warn_of_hyperband(self._pruners)
 
     def prune(self, study: optuna.Study, trial: FrozenTrial) -> bool:
         """Decide as Optuna asks; `reason` says why."""
@@ -55,8 +55,8 @@ class CombinedPruner(BasePruner):
 
     def reason(self, study: optuna.Study, trial: FrozenTrial) -> str | None:
         """Say why a trial should be pruned, or None where it should go on."""
-        answers = [ask(pruner, study, trial) for pruner in self._pruners]
-        reasons = [reason for reason in answers if reason is not None]
+        decisions = [prune_reason(pruner, study, trial) for pruner in self._pruners]
+        reasons = [reason for reason in decisions if reason is not None]
         return "; ".join(reasons) if len(reasons) >= self._at_least else None
 
 
@@ -65,7 +65,8 @@ class ConstraintPruner(BasePruner):
 
     For what is known before the training ends, such as the size of a network: call
     ``trial.set_constraint("megabytes", size - 10)`` in ``train``. Optuna's samplers learn from it all the same.
-    The constraints of `apply_constraints`, whose names begin with ``ww_``, come at the end and do not count.
+    The constraints of `apply_constraints`, whose names begin with ``ww_``, are set at the end of a trial and do not
+    count: a retried trial still holds those of the trial that died.
 
     Examples
     --------

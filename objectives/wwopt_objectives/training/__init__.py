@@ -1,1 +1,1 @@
-"""What happens while a network trains: when to evaluate, monitoring, freezing, several processes."""
+"""Training of a network: when to evaluate it, quick checks, per-layer diagnostics, freezing, several processes."""

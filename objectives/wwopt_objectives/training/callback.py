@@ -1,19 +1,18 @@
-"""What the callbacks of training libraries share: look, tell all ranks, report to Optuna where there is a trial."""
+"""`TrainingCallback`: what the callbacks of all training frameworks share."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+import inspect
+from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 
 import optuna
 
-from wwopt.engine.analyze import analyze
+from wwopt.engine.check_options import check_options
 from wwopt.score import AlphaScore
-from wwopt_objectives.training.checkpoints import Checkpoint
 from wwopt_objectives.training.distributed import from_rank_zero
-from wwopt_objectives.training.monitor import AlphaMonitor, Reading
-from wwopt_objectives.trial.recorder import Follower
-from wwopt_objectives.trial.snapshots import Keeper
-from wwopt_objectives.trial.study_score import claim
+from wwopt_objectives.training.monitor import AlphaMonitor
+from wwopt_objectives.training.schedule import EveryNSteps
+from wwopt_objectives.trial.recorder import TrialRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,17 +22,21 @@ if TYPE_CHECKING:
 
     from wwopt.score import Score
     from wwopt.tracking import Tracker
+    from wwopt_objectives.training.reports import MonitorReport
 
-__all__ = ["Watch", "Watched"]
+__all__ = ["TrainingCallback"]
 
 
-class Watch:
-    """Watch a training from inside its loop; every rank calls, rank 0 looks.
+class TrainingCallback:
+    """Evaluate a network at the end of epochs, and say when to stop; every rank calls, rank 0 evaluates.
+
+    A framework's callback inherits from it and calls `start` before the first epoch, `end_epoch` after each, and
+    `fail` where the training raises.
 
     Parameters
     ----------
     every : int
-        Epochs between two looks; the last epoch is always looked at.
+        Epochs between two evaluations; the last epoch is always evaluated.
     stop : bool
         Stop a training whose network has collapsed, diverged or is not finite.
     freeze : bool
@@ -46,8 +49,15 @@ class Watch:
         Each gets a child run; with a trial.
     artifact_store : optional
         Where the trial's weights are kept for `load_best`; False: nowhere. None: ``./wwopt-artifacts``.
-    **options
+    **analyze_options
         Further arguments of `wwopt.analyze`.
+
+    Raises
+    ------
+    TypeError
+        There is no such argument.
+    ValueError
+        ``every`` is out of its range, or the trial's study was begun with another score.
     """
 
     def __init__(
@@ -60,116 +70,97 @@ class Watch:
         score: Score | None = None,
         trackers: Iterable[Tracker] = (),
         artifact_store: ArtifactStore | Literal[False] | None = False,
-        **options: Any,
+        **analyze_options: Any,
     ) -> None:
-        if every < 1:
-            raise ValueError(f"`every` must be at least 1, got {every}.")
-        self._every = every
-        self._stop_broken = stop
+        super().__init__()
+        if not isinstance(every, int) or every < 1:
+            raise ValueError(f"`every` must be at least 1, got {every!r}.")
+        own = inspect.getfullargspec(TrainingCallback).kwonlyargs
+        check_options(analyze_options, of=type(self).__name__, own=own)
+        self._schedule = EveryNSteps(every)
+        self._stop = stop
         self._freeze = freeze
-        self._trial = trial
         self._score: Score = AlphaScore() if score is None else score
-        self._trackers = tuple(trackers)
-        self._options = options
-        self._n_steps: int | None = None
-        self._follower: Follower | None = None
-        self._keeper = None if trial is None else Keeper(trial, artifact_store)
-        self._pruned: str | None = None
-        self.monitor: AlphaMonitor | None = None
-        self.reason: str | None = None
+        self._analyze_options = analyze_options
+        self._monitor: AlphaMonitor | None = None
+        self._reason: str | None = None
+        self._recorder: TrialRecorder | None = None
         if trial is not None:
-            claim(trial.study, self._score)
-
-    @property
-    def history(self) -> list[Reading]:
-        """Readings so far, the same on every rank."""
-        return [] if self.monitor is None else self.monitor.history
-
-    def begin(self, model: torch.nn.Module, n_steps: int | None) -> None:
-        """Start watching a model; ``n_steps`` epochs will come, where that is known."""
-        self.monitor = AlphaMonitor(model, freeze=self._freeze, score=self._score, **self._options)
-        self._n_steps = n_steps
-        if self._trial is not None:
-            self._follower = Follower(
-                self._trial, score=self._score, n_steps=n_steps, trackers=self._trackers, options=self._options
+            self._recorder = TrialRecorder(
+                trial,
+                score=self._score,
+                trackers=trackers,
+                artifact_store=artifact_store,
+                keep="last",
+                analyze_options=analyze_options,
             )
 
-    def due(self, step: int) -> bool:
-        """Whether a look is due after an epoch, counted from 0."""
-        return (step + 1) % self._every == 0 or step + 1 == self._n_steps
+    @property
+    def history(self) -> list[MonitorReport]:
+        """Reports so far, the same on every rank."""
+        return [] if self._monitor is None else self._monitor.history
 
-    def step(self, model: torch.nn.Module, step: int, loss: float | None = None) -> Reading:
-        """Look at the model; ``reason`` says afterwards why to stop, the same on every rank."""
-        if self.monitor is None:
-            self.begin(model, None)
-        assert self.monitor is not None  # noqa: S101  (`begin` has set it)
-        reading, self._pruned = from_rank_zero(lambda: self._look(Checkpoint(step, model, loss)))
-        self.monitor.take(reading)
-        if self._pruned is not None:
-            self.reason = self._pruned
-        elif self._stop_broken and reading.broken:
-            self.reason = "; ".join(f"{layer.name} is {layer.verdict}" for layer in reading.layers if layer.broken)
-        return reading
+    @property
+    def reason(self) -> str | None:
+        """Why the training was stopped, None where it was not."""
+        return self._reason
+
+    def start(self, model: torch.nn.Module, n_epochs: int | None) -> None:
+        """Begin with a model; ``n_epochs`` will come, where that is known."""
+        self._monitor = AlphaMonitor(model, freeze=self._freeze, score=self._score, **self._analyze_options)
+        self._schedule = EveryNSteps(self._schedule.n, n_epochs)
+        if self._recorder is not None:
+            self._recorder.n_steps = n_epochs
+
+    def end_epoch(self, epoch: int, loss: SupportsFloat | None = None) -> MonitorReport | None:
+        """Evaluate the model where that is due; ``reason`` then says why to stop, the same on every rank."""
+        if self._monitor is None:
+            raise RuntimeError("`start` must be called before the first epoch ends.")
+        if not self._schedule.is_due(epoch):
+            return None
+        monitor, train_loss = self._monitor, None if loss is None else float(loss)
+        report, prune_reason = from_rank_zero(lambda: self._evaluate(monitor, epoch, train_loss))
+        monitor.add(report)
+        self._reason = prune_reason or (_broken_layers(report) if self._stop else None) or self._reason
+        return report
 
     def result(self) -> float:
-        """Score of the last look, for Optuna; leaves the trial's record. Call it once, after the training.
+        """Return the score of the last evaluation, as an Optuna objective does; call it once, after the training.
 
         Raises
         ------
         optuna.TrialPruned
             The pruner stopped the trial, or the network was broken.
         RuntimeError
-            There was no look.
+            Nothing was evaluated.
         """
         if not self.history:
-            raise RuntimeError("Nothing was looked at: the training ended before its first epoch did.")
-        if self._follower is None or self._follower.last is None:
+            raise RuntimeError("Nothing was evaluated: the training ended before its first epoch did.")
+        if self._recorder is None or self._recorder.last_step is None:
             return self.history[-1].score
-        if self.reason is not None:
-            self._follower.pruned(self.reason)
-            raise optuna.TrialPruned(self.reason)
-        look = self._follower.last
-        self._follower.record(look)
-        if self._keeper is not None:
-            self._keeper.upload(look)
-        self._follower.complete()
-        return look.score
+        if self._reason is not None:
+            self._recorder.prune(self._reason)
+            raise optuna.TrialPruned(self._reason)
+        return self._recorder.complete().score
 
-    def failed(self, error: BaseException) -> None:
-        """Mark the trial of a training that failed, where there is one."""
-        if self._follower is not None:
-            self._follower.failed(error)
-
-    def _look(self, checkpoint: Checkpoint) -> tuple[Reading, str | None]:
-        assert self.monitor is not None  # noqa: S101  (`step` has set it)
-        if self._follower is None or self._keeper is None:
-            analysis = analyze(checkpoint.model, progress=False, **{**self._score.requires, **self._options})
-            return self.monitor.read(checkpoint.step, analysis), None
-        look = self._follower.look(checkpoint)
-        self._keeper.snapshot(look)
-        return self.monitor.read(checkpoint.step, look.analysis), self._follower.ask()
-
-
-class Watched:
-    """What a trainer's callback tells of its watch."""
-
-    _watch: Watch
-
-    @property
-    def history(self) -> list[Reading]:
-        """Readings so far."""
-        return self._watch.history
-
-    @property
-    def reason(self) -> str | None:
-        """Why the training was stopped, None where it was not."""
-        return self._watch.reason
-
-    def result(self) -> float:
-        """Return what an Optuna objective returns, after the training; raises `optuna.TrialPruned` where pruned."""
-        return self._watch.result()
+    def fail(self, error: BaseException) -> None:
+        """Mark the trial of a training that failed, where there is one, as infeasible."""
+        if self._recorder is not None:
+            self._recorder.fail(error)
 
     def unfreeze(self) -> None:
         """Train the frozen layers again."""
-        if self._watch.monitor is not None:
-            self._watch.monitor.unfreeze()
+        if self._monitor is not None:
+            self._monitor.unfreeze()
+
+    def _evaluate(self, monitor: AlphaMonitor, epoch: int, loss: float | None) -> tuple[MonitorReport, str | None]:
+        """Evaluate the model on this rank; with a trial, also report to Optuna and ask the pruner."""
+        if self._recorder is None:
+            return monitor.report(epoch), None
+        evaluation = self._recorder.evaluate(monitor.model, step=epoch, loss=loss)
+        return monitor.report(epoch, evaluation.analysis), self._recorder.prune_reason()
+
+
+def _broken_layers(report: MonitorReport) -> str | None:
+    broken = [f"{layer.name} is {layer.verdict}" for layer in report.layers if layer.broken]
+    return "; ".join(broken) or None

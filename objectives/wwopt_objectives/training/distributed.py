@@ -1,9 +1,9 @@
-"""Several processes that train one network: rank 0 looks, and all hear the same."""
+"""Distributed training: work done on rank 0, with its result on every rank."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch.distributed as dist
 
@@ -18,19 +18,22 @@ def is_distributed() -> bool:
 
 
 def from_rank_zero(work: Callable[[], T]) -> T:
-    """Do something on rank 0 alone, and return its result on every rank; every rank must call.
+    """Run a function on rank 0 alone, and return its result on every rank; every rank must call.
 
-    What it raises there is raised on every rank, so that none waits for another.
+    An exception on rank 0 is raised on every rank, so that none waits for another.
     """
     if not is_distributed():
         return work()
-    box: list[object] = [None, None]
-    if dist.get_rank() == 0:
-        try:
-            box[0] = work()
-        except Exception as error:  # noqa: BLE001  (raised again below, everywhere)
-            box[1] = error
-    dist.broadcast_object_list(box, src=0)
-    if isinstance(box[1], Exception):
-        raise box[1]
-    return box[0]  # type: ignore[return-value]
+    outcome: list[tuple[T | None, Exception | None]] = [_run(work) if dist.get_rank() == 0 else (None, None)]
+    dist.broadcast_object_list(outcome, src=0)
+    result, error = outcome[0]
+    if error is not None:
+        raise error
+    return cast("T", result)
+
+
+def _run(work: Callable[[], T]) -> tuple[T | None, Exception | None]:
+    try:
+        return work(), None
+    except Exception as error:  # noqa: BLE001  (raised on every rank)
+        return None, error

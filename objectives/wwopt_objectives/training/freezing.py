@@ -1,4 +1,4 @@
-"""Layers that are trained no further, on request, and can be trained again."""
+"""Freezing of layers while a model trains, and its undoing."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Freezer"]
 
 
 class Freezer:
-    """Freeze layers of a model: their parameters ask for no gradient until they are unfrozen."""
+    """Freeze layers of a model: their parameters get no gradient until they are unfrozen."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         self._model = model
@@ -22,18 +22,18 @@ class Freezer:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Layers that are frozen, in the order in which they were."""
+        """Names of the frozen layers, in the order in which they were frozen."""
         return tuple(self._frozen)
 
     def freeze(self, names: Iterable[str]) -> None:
-        """Freeze layers, with their biases; parameters that were frozen before are not ours to unfreeze.
+        """Freeze layers, with their biases; `unfreeze` leaves alone what the user had frozen before.
 
         Raises
         ------
         ValueError
             The model has no such layer.
         RuntimeError
-            The model is trained by several processes, which would wait for gradients that do not come.
+            Several processes train the model: they would wait for each other's gradients.
         """
         if is_distributed():
             raise RuntimeError(
@@ -42,23 +42,23 @@ class Freezer:
             )
         for name in names:
             if name not in self._frozen:
-                self._frozen[name] = self._off(name)
+                self._frozen[name] = self._freeze_layer(name)
 
     def unfreeze(self, names: Iterable[str] | None = None) -> None:
-        """Train layers again; all that are frozen where no names are given."""
+        """Unfreeze layers; all that are frozen where no names are given."""
         for name in tuple(self._frozen) if names is None else names:
             for parameter in self._frozen.pop(name, ()):
                 parameter.requires_grad_(True)
 
-    def _off(self, name: str) -> list[torch.nn.Parameter]:
-        parameters = self._model.get_submodule(self.key(name)).parameters(recurse=False)
-        changed = [parameter for parameter in parameters if parameter.requires_grad]
-        for parameter in changed:
+    def _freeze_layer(self, name: str) -> list[torch.nn.Parameter]:
+        parameters = self._model.get_submodule(self.module_of(name)).parameters(recurse=False)
+        trained = [parameter for parameter in parameters if parameter.requires_grad]
+        for parameter in trained:
             parameter.requires_grad_(False)
             parameter.grad = None  # an optimizer would step along an old one, and decay the weights
-        return changed
+        return trained
 
-    def key(self, name: str) -> str:
+    def module_of(self, name: str) -> str:
         """Name of the module that holds a layer's parameters; parts of a fused tensor, such as ``attn.q``, share it."""
         parts = name.split(".")
         modules = dict(self._model.named_modules())

@@ -1,7 +1,8 @@
-"""A glance at a network: whether it seems to have collapsed or diverged, without any decomposition."""
+"""Quick check of a network for collapse and divergence, without any decomposition."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,54 +11,58 @@ import numpy as np
 from wwopt.engine.settings import Settings
 from wwopt.null.traps import correlation_traps
 from wwopt.weights import open_weights
-from wwopt_objectives.trial.constraints import FEWEST_DIRECTIONS, MOST_TRAPPED
+from wwopt_objectives.trial.health import MAX_TRAP_ENERGY, MIN_STABLE_RANK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wwopt.weights import WeightMatrix
 
-    Values = NDArray[np.floating[Any]]
+    Stack = NDArray[np.floating[Any]]
 
-__all__ = ["seems_broken"]
+__all__ = ["fails_quick_check"]
 
-CHOICES = ("include", "exclude", "min_evals", "max_evals")
+LAYER_OPTIONS = ("include", "exclude", "min_evals", "max_evals")
 ITERATIONS = 4  # of the power method: one direction that holds two thirds of the energy is found to a few percent
 
 
-def seems_broken(model: object, options: Mapping[str, Any]) -> bool:
-    """Whether a layer that `wwopt.analyze` would look at seems broken; only a look in full can tell.
+def fails_quick_check(model: object, options: Mapping[str, Any]) -> bool:
+    """Whether a layer that `wwopt.analyze` would measure seems broken; only an evaluation can tell for certain.
 
-    It takes about a twentieth of the time of a look: extremes of the elements, and a few steps of the power method.
+    It takes about a twentieth of the time of an evaluation: extremes of the elements, and a few steps of the power
+    method.
 
     Parameters
     ----------
     model : torch.nn.Module, mapping or path
         What `wwopt.analyze` takes.
     options : mapping
-        Its arguments, for the choice of layers.
+        Its arguments, for the choice of layers. With a ``base`` there is no quick check, and the answer is True.
     """
-    if "base" in options:
+    if options.get("base") is not None:
         return True
-    settings = Settings(**{name: value for name, value in options.items() if name in CHOICES})
+    settings = Settings(**{name: value for name, value in options.items() if name in LAYER_OPTIONS})
     matrices = [matrix for matrix in open_weights(model).matrices if settings.reason_to_skip(matrix) is None]
-    return not matrices or any(map(_is_broken, matrices))
+    return not matrices or any(map(_seems_broken, matrices))
 
 
-def _is_broken(matrix: WeightMatrix) -> bool:
+def _seems_broken(matrix: WeightMatrix) -> bool:
+    """Whether a layer is not finite or zero, or seems to have collapsed, or to hold stray elements."""
     stack = matrix.read()
     stack = np.ascontiguousarray(stack, np.promote_types(stack.dtype, np.float32))  # twice as fast as double precision
     with np.errstate(all="ignore"):
         energies = np.einsum("knm,knm->kn", stack, stack)  # of the rows
         energy = float(energies.sum())
-        if not (np.isfinite(energy) and energy > 0):
+        if not (math.isfinite(energy) and energy > 0) or energy < MIN_STABLE_RANK * _largest_eigenvalue(
+            stack, energies
+        ):
             return True
-        if matrix.rank is None and _stands_out(stack, energies) and correlation_traps(stack).energy > MOST_TRAPPED:
-            return True
-        return bool(energy < FEWEST_DIRECTIONS * _largest_eigenvalue(stack, energies))
+        return (
+            matrix.rank is None and _stands_out(stack, energies) and correlation_traps(stack).energy > MAX_TRAP_ENERGY
+        )
 
 
-def _stands_out(stack: Values, energies: Values) -> bool:
+def _stands_out(stack: Stack, energies: Stack) -> bool:
     """Whether an element of any matrix may be a trap: most have none, and their extremes tell it."""
     size = stack[0].size
     mean = stack.mean(axis=(1, 2))
@@ -66,7 +71,7 @@ def _stands_out(stack: Values, energies: Values) -> bool:
     return not bool((farthest <= np.sqrt(variance) * size**0.25).all())  # NaN may be anything
 
 
-def _largest_eigenvalue(stack: Values, energies: Values) -> float:
+def _largest_eigenvalue(stack: Stack, energies: Stack) -> float:
     """Largest eigenvalue of any W'W of a stack, from below; near where one direction holds most of a matrix."""
     v = stack[np.arange(len(stack)), energies.argmax(axis=1)][:, :, None]
     for _ in range(ITERATIONS):

@@ -1,1 +1,1 @@
-"""What happens to one trial: its evaluations, its record on the study, its weights, its constraints."""
+"""Record of a trial: its evaluations, attributes, constraints and weights, and the selection among trials."""

@@ -12,6 +12,7 @@ from optuna.artifacts import FileSystemArtifactStore, download_artifact
 from safetensors.torch import load_file
 
 from wwopt.analysis import Analysis
+from wwopt_objectives.trial.attributes import ARTIFACT_FOLDER, ARTIFACTS, PRUNED_BY
 from wwopt_objectives.trial.selection import select
 
 if TYPE_CHECKING:
@@ -19,10 +20,8 @@ if TYPE_CHECKING:
     import torch
     from optuna.artifacts._protocol import ArtifactStore
 
-__all__ = ["ATTRIBUTE", "FILES", "Best", "default_store", "load_best"]
+__all__ = ["FILES", "Best", "default_store", "load_best"]
 
-ATTRIBUTE = "ww_artifacts"
-FOLDER = "ww_artifact_folder"
 DEFAULT_FOLDER = "wwopt-artifacts"
 FILES = {"weights": "weights.safetensors", "analysis": "analysis.npz"}
 
@@ -48,10 +47,10 @@ class Best:
 
 def default_store(study: optuna.Study) -> FileSystemArtifactStore:
     """Open the store that is used when none is given: ``./wwopt-artifacts``, or the folder the study already has."""
-    folder = Path(study.user_attrs.get(FOLDER) or Path(DEFAULT_FOLDER).absolute())
+    folder = Path(study.user_attrs.get(ARTIFACT_FOLDER) or Path(DEFAULT_FOLDER).absolute())
     folder.mkdir(parents=True, exist_ok=True)
-    if FOLDER not in study.user_attrs:
-        study.set_user_attr(FOLDER, str(folder))
+    if ARTIFACT_FOLDER not in study.user_attrs:
+        study.set_user_attr(ARTIFACT_FOLDER, str(folder))
     return FileSystemArtifactStore(folder)
 
 
@@ -78,7 +77,7 @@ def load_best(
         No trial is complete and feasible, or nothing was kept of the winner.
     """
     trial = trial or _winner(study)
-    ids = trial.user_attrs.get(ATTRIBUTE)
+    ids = trial.user_attrs.get(ARTIFACTS)
     if ids is None:
         raise ValueError(
             f"No weights were kept of trial {trial.number}: it was not run by an AlphaObjective that keeps them, "
@@ -98,7 +97,7 @@ def _winner(study: optuna.Study) -> optuna.trial.FrozenTrial:
     try:
         return study.best_trial
     except ValueError as error:
-        reasons = Counter(str(trial.user_attrs.get("ww_pruned_by") or trial.state.name) for trial in study.trials)
+        reasons = Counter(str(trial.user_attrs.get(PRUNED_BY) or trial.state.name) for trial in study.trials)
         common = f" Most common: {reasons.most_common(1)[0][0]}." if reasons else ""
         raise ValueError(
             f"None of the {len(study.trials)} trials of {study.study_name!r} is complete and feasible, so there is no "

@@ -1,24 +1,23 @@
-"""Constraints on a trial, for samplers and for `study.best_trial`: a network that is broken is not feasible."""
+"""Constraints on a trial: Optuna's samplers and `study.best_trial` leave a broken network out."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
+from wwopt_objectives.trial.health import MAX_TRAP_ENERGY, MIN_STABLE_RANK, health_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import optuna
 
     from wwopt.analysis import Analysis
 
-__all__ = ["CONSTRAINTS", "apply_constraints", "fail_constraints"]
-
-FEWEST_DIRECTIONS = 1.5  # stable rank below which a layer passes on next to nothing but one direction
-MOST_TRAPPED = 0.1  # energy in stray elements above which a layer has diverged
-MOST_OVER_6 = 0.5
-FAILED = 1.0
+__all__ = ["CONSTRAINTS", "apply_constraints", "fail_constraints", "is_feasible"]
 
 CONSTRAINTS = ("ww_collapsed", "ww_trapped", "ww_undertrained", "ww_unusable")
+MAX_SHARE_OVER_6 = 0.5
+FAILED = 1.0
 
 
 def apply_constraints(trial: optuna.Trial, analysis: Analysis) -> dict[str, float]:
@@ -49,20 +48,25 @@ def apply_constraints(trial: optuna.Trial, analysis: Analysis) -> dict[str, floa
 
 
 def fail_constraints(trial: optuna.Trial) -> None:
-    """Mark a trial that has no analysis as infeasible: an unset constraint would read as kept."""
+    """Mark a trial that has no analysis as infeasible: Optuna reads an unset constraint as satisfied."""
     _set(trial, dict.fromkeys(CONSTRAINTS, FAILED))
 
 
+def is_feasible(constraints: Mapping[str, float]) -> bool:
+    """Whether all constraints of a trial are zero or less."""
+    return all(value <= 0 for value in constraints.values())
+
+
 def _values(analysis: Analysis) -> dict[str, float]:
-    status, rows = analysis.words["status"], analysis.numbers
-    usable = status == "success"
-    if not usable.any() or (status == "non-finite").any():
+    status = analysis.words["status"]
+    if not (status == "success").any() or (status == "non-finite").any():
         return dict.fromkeys(CONSTRAINTS, FAILED)
+    health = health_of(analysis)
     return {
-        "ww_collapsed": FEWEST_DIRECTIONS - float(np.nan_to_num(rows["stable_rank"]).min()),
-        "ww_trapped": float(np.nan_to_num(rows["trap_energy"]).max()) - MOST_TRAPPED,
-        "ww_undertrained": float((rows["alpha"] > 6).mean()) - MOST_OVER_6,
-        "ww_unusable": float(1 - usable.mean()),
+        "ww_collapsed": MIN_STABLE_RANK - health.stable_rank,
+        "ww_trapped": health.trap_energy - MAX_TRAP_ENERGY,
+        "ww_undertrained": float((analysis.numbers["alpha"] > 6).mean()) - MAX_SHARE_OVER_6,
+        "ww_unusable": health.unusable,
     }
 
 

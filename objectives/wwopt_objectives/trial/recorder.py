@@ -1,65 +1,67 @@
-"""A trial followed look by look: analysed, reported, judged by the pruner, and recorded once at its end."""
+"""Recorder of a trial: its evaluations, reports, snapshots and runs, and the record that it leaves at its end."""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import optuna
 
 from wwopt.engine.analyze import analyze
+from wwopt_objectives.trial.attributes import OF_A_TRIAL, PRUNED_BY, SCORE, STATE, STEP, SUMMARY, TRAIN_LOSS
 from wwopt_objectives.trial.constraints import apply_constraints, fail_constraints
-from wwopt_objectives.trial.prune_reason import ask
-from wwopt_objectives.trial.state import STATE, observe
-from wwopt_objectives.trial.tracker_runs import Runs
+from wwopt_objectives.trial.evaluation import Evaluation
+from wwopt_objectives.trial.prune_reason import prune_reason
+from wwopt_objectives.trial.snapshots import SnapshotStore
+from wwopt_objectives.trial.study_score import check_study_score
+from wwopt_objectives.trial.training_state import update_state
 
 if TYPE_CHECKING:
-    import optuna
+    from optuna.artifacts._protocol import ArtifactStore
 
     from wwopt.analysis import Analysis
     from wwopt.score import Explanation, Score
-    from wwopt.tracking import Tracker
-    from wwopt_objectives.training.checkpoints import Checkpoint
+    from wwopt.tracking import State, Tracker
 
-__all__ = ["ARTIFACTS", "PRUNED_BY", "SCORE", "Follower", "Look"]
+__all__ = ["TrialRecorder"]
 
 logger = logging.getLogger("wwopt")
 
-SCORE, SUMMARY, STEP, LOSS = "ww_score", "ww_summary", "ww_step", "train_loss"
-PRUNED_BY, ARTIFACTS = "ww_pruned_by", "ww_artifacts"
-INHERITED = (STATE, SCORE, SUMMARY, STEP, LOSS, PRUNED_BY, ARTIFACTS)
+EARLY = 0.4  # share of a training before which a low score says little
 
 
-@dataclass(frozen=True)
-class Look:
-    """A model that was analysed."""
+class TrialRecorder:
+    """Record a trial: evaluate its model, report, ask the pruner, and leave the result on the trial.
 
-    checkpoint: Checkpoint
-    analysis: Analysis
-    explanation: Explanation
-
-    @property
-    def score(self) -> float:
-        """The score, finite."""
-        return self.explanation["score"]
-
-
-class Follower:
-    """Follow a trial.
+    As a context manager it records a trial that is left by an exception as pruned or as failed.
 
     Parameters
     ----------
     trial : optuna.Trial
-        Running. What it inherits from a trial that died is dropped.
+        Running. What it inherited from a trial that died is dropped.
     score : Score
-        What is reported.
+        What is reported. The study must have been begun with the same.
     n_steps : int, optional
         Steps that the training will take.
     trackers : iterable of Tracker
-        Each gets a child run.
-    options : mapping, optional
-        Arguments of `wwopt.analyze`.
+        Each gets a child run, opened at the first evaluation, when the parameters are known.
+    artifact_store : optional
+        Where the weights are kept; None: the default folder; False: nowhere.
+    keep : {"best", "last"}
+        Which evaluation becomes the result: the lowest score after the first 40% of ``n_steps``, or the last.
+    with_loss : bool
+        Whether the study has the training loss as its second objective.
+    analyze_options : mapping, optional
+        Further arguments of `wwopt.analyze`.
+
+    Raises
+    ------
+    ValueError
+        The study has other directions, or was begun with another score.
     """
 
     def __init__(
@@ -69,72 +71,104 @@ class Follower:
         score: Score,
         n_steps: int | None = None,
         trackers: Iterable[Tracker] = (),
-        options: Mapping[str, Any] | None = None,
+        artifact_store: ArtifactStore | Literal[False] | None = None,
+        keep: Literal["best", "last"] = "best",
+        with_loss: bool = False,
+        analyze_options: Mapping[str, Any] | None = None,
     ) -> None:
+        check_study_score(trial.study, score, with_loss=with_loss)
         self._trial = trial
         self._score = score
-        self._n_steps = n_steps
-        self._options = {**score.requires, **(options or {})}
-        self._runs = Runs(trackers, trial)
+        self._trackers = tuple(trackers)
+        self._snapshots = SnapshotStore(trial, artifact_store)
+        self._keep = keep
+        self._options = {"progress": False, **score.requires, **(analyze_options or {})}
         self._state: dict[str, Any] | None = None
-        self.last: Look | None = None
-        forget(trial)
-
-    def look(self, checkpoint: Checkpoint) -> Look:
-        """Analyse a model."""
-        analysis = analyze(checkpoint.model, progress=False, **self._options)
-        look = self.last = Look(checkpoint, analysis, self._explain(analysis))
-        self._state = observe(self._state, analysis, look.score, checkpoint.step, self._n_steps)
-        losses = {} if checkpoint.loss is None else {LOSS: checkpoint.loss}
-        self._runs.log(analysis, checkpoint.step, {"ww/score": look.score, **losses})
-        return look
-
-    def ask(self) -> str | None:
-        """Report the last look to Optuna, and say why the pruner would stop the trial; None where it goes on."""
-        trial, look = self._trial, self.last
-        if look is None:
-            return None
-        if len(trial.study.directions) == 1:  # with more Optuna takes no reports
-            trial.report(look.score, look.checkpoint.step)
-        # What `should_prune` passes on, with what `AlphaPruner` looks at: no read and a commit less for each look.
-        frozen = trial._get_latest_trial()  # noqa: SLF001
-        frozen.user_attrs = {**frozen.user_attrs, STATE: self._state}
-        return ask(trial.study.pruner, trial.study, frozen)
-
-    def record(self, look: Look) -> None:
-        """Leave a look on the trial; once, at its end: an attribute is a commit, and commits cost more than looks."""
-        trial = self._trial
-        terms = {name: native(value) for name, value in look.explanation["terms"].items()}
-        trial.set_user_attr(SCORE, {"score": look.score, "terms": terms})
-        trial.set_user_attr(SUMMARY, {name: native(value) for name, value in look.analysis.summary.items()})
-        trial.set_user_attr(STEP, look.checkpoint.step)
-        trial.set_user_attr(STATE, self._state)
-        if look.checkpoint.loss is not None:
-            trial.set_user_attr(LOSS, native(look.checkpoint.loss))
-        apply_constraints(trial, look.analysis)
-
-    def pruned(self, reason: str) -> None:
-        """Record a trial that was pruned, by the pruner or by the training itself."""
-        if self.last is None:
-            fail_constraints(self._trial)
-        else:
-            self.record(self.last)
-        self._trial.set_user_attr(PRUNED_BY, reason)
-        self._runs.finish("pruned", reason)
-
-    def failed(self, error: BaseException) -> None:
-        """Mark a trial that failed."""
-        fail_constraints(self._trial)
-        self._runs.finish("failed", f"{type(error).__name__}: {error}")
-
-    def complete(self) -> None:
-        """End the runs of a trial that is complete."""
-        self._runs.finish("complete")
+        self._last: Evaluation | None = None
+        self._result: Evaluation | None = None
+        self.n_steps = n_steps
+        _reset(trial)
 
     @property
     def last_step(self) -> int | None:
-        """Step of the last look, None where there was none."""
-        return None if self.last is None else self.last.checkpoint.step
+        """Step of the last evaluation, None where there was none."""
+        return None if self._last is None else self._last.step
+
+    def evaluate(self, model: object, *, step: int, loss: float | None = None) -> Evaluation:
+        """Analyse and score a model after a step of its training, and log it to the trackers."""
+        analysis = analyze(model, **self._options)
+        evaluation = self._last = Evaluation(step, loss, analysis, self._explain(analysis))
+        self._state = update_state(self._state, analysis, evaluation.score, step, self.n_steps)
+        metrics = {"ww/score": evaluation.score} | ({} if loss is None else {TRAIN_LOSS: loss})
+        for run in self._runs:
+            run.log(analysis, step=step, metrics=metrics)
+        if self._becomes_result(evaluation):
+            self._result = evaluation
+            self._snapshots.take(model, evaluation)
+        return evaluation
+
+    def prune_reason(self) -> str | None:
+        """Report the last evaluation to Optuna; why the study's pruner would stop the trial, None where it goes on."""
+        trial, last = self._trial, self._last
+        if last is None:
+            return None
+        if len(trial.study.directions) == 1:  # with more Optuna takes no reports
+            trial.report(last.score, last.step)
+        # As `should_prune` asks, but with the state that `AlphaPruner` reads: a read and a commit less each time.
+        frozen = trial._get_latest_trial()  # noqa: SLF001
+        frozen.user_attrs = {**frozen.user_attrs, STATE: self._state}
+        return prune_reason(trial.study.pruner, trial.study, frozen)
+
+    def complete(self) -> Evaluation:
+        """Record a trial that ran to its end, keep its weights, and return the evaluation that is its result.
+
+        Raises
+        ------
+        RuntimeError
+            Nothing was evaluated.
+        """
+        if self._result is None:
+            raise RuntimeError("The trial has no result: nothing was evaluated.")
+        self._record(self._result)
+        self._snapshots.upload(self._result)
+        self._finish_runs("complete")
+        return self._result
+
+    def prune(self, reason: str) -> None:
+        """Record a trial that was pruned, by the study's pruner or by the training itself."""
+        if self._last is None:
+            fail_constraints(self._trial)
+        else:
+            self._record(self._last)
+        self._trial.set_user_attr(PRUNED_BY, reason)
+        self._finish_runs("pruned", reason)
+
+    def fail(self, error: BaseException) -> None:
+        """Mark a trial that failed as infeasible."""
+        fail_constraints(self._trial)
+        self._finish_runs("failed", f"{type(error).__name__}: {error}")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, optuna.TrialPruned):
+            self.prune(str(error) or "the training pruned itself")
+        elif error is not None:
+            self.fail(error)
+
+    @cached_property
+    def _runs(self) -> list[Tracker]:
+        """The trial's run in each tracker."""
+        trial = self._trial
+        tags = {"study": trial.study.study_name, "trial": str(trial.number)}
+        return [tracker.child(f"trial-{trial.number}", params=trial.params, tags=tags) for tracker in self._trackers]
+
+    def _finish_runs(self, state: State, reason: str = "") -> None:
+        for run in self._runs:
+            run.finish(state, reason=reason)
 
     def _explain(self, analysis: Analysis) -> Explanation:
         explanation = self._score.explain(analysis)
@@ -148,14 +182,38 @@ class Follower:
         )
         return {**explanation, "score": self._score.maximum}
 
+    def _becomes_result(self, evaluation: Evaluation) -> bool:
+        """Whether an evaluation takes the place of the result so far; a tie goes to the longer training."""
+        result = self._result
+        return result is None or self._keep == "last" or self._is_early(result) or evaluation.score <= result.score
 
-def forget(trial: optuna.Trial) -> None:
+    def _is_early(self, evaluation: Evaluation) -> bool:
+        return self.n_steps is not None and evaluation.step + 1 < EARLY * self.n_steps
+
+    def _record(self, evaluation: Evaluation) -> None:
+        """Leave an evaluation on the trial; once, at its end: each attribute is a commit to the study's storage."""
+        trial = self._trial
+        terms, summary = evaluation.explanation["terms"], evaluation.analysis.summary
+        trial.set_user_attr(SCORE, {"score": evaluation.score, "terms": _as_json(terms)})
+        trial.set_user_attr(SUMMARY, _as_json(summary))
+        trial.set_user_attr(STEP, evaluation.step)
+        trial.set_user_attr(STATE, self._state)
+        if evaluation.loss is not None:
+            trial.set_user_attr(TRAIN_LOSS, _finite(evaluation.loss))
+        apply_constraints(trial, evaluation.analysis)
+
+
+def _reset(trial: optuna.Trial) -> None:
     """Drop what a retried trial inherits from the one that died."""
-    for key in INHERITED:
+    for key in OF_A_TRIAL:
         if trial.user_attrs.get(key) is not None:
             trial.set_user_attr(key, None)
 
 
-def native(value: float) -> float | None:
-    """Number as JSON knows it: no NaN, no infinity."""
+def _as_json(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: _finite(value) for name, value in values.items()}
+
+
+def _finite(value: float) -> float | None:
+    """A number that JSON has; None for NaN and infinity."""
     return float(value) if math.isfinite(value) else None

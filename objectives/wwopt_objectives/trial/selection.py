@@ -1,19 +1,21 @@
-"""One trial at the end of a study, by its weights and its training loss together."""
+"""`select`: the trial to use at the end of a study, by score and training loss together."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from optuna.trial import TrialState
 from scipy.stats import rankdata
 
+from wwopt_objectives.trial.attributes import SCORE, TRAIN_LOSS
+from wwopt_objectives.trial.constraints import is_feasible
+
 if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-__all__ = ["feasible", "numbers_of", "select"]
+__all__ = ["may_be_chosen", "select"]
 
 
 def select(study: Study, *, loss_weight: float = 0.25) -> FrozenTrial:
@@ -37,24 +39,34 @@ def select(study: Study, *, loss_weight: float = 0.25) -> FrozenTrial:
     """
     if not 0 <= loss_weight <= 1:
         raise ValueError(f"`loss_weight` must be between 0 and 1, got {loss_weight}.")
-    trials = study.get_trials(states=(TrialState.COMPLETE,))
-    found = [(trial, numbers) for trial in trials if feasible(trial.constraints) and (numbers := numbers_of(trial))]
-    if not any(math.isfinite(loss) for _, (_, loss) in found):
+    found = _feasible(study, deepcopy=True)
+    scores, losses = [score for _, score, _ in found], [loss for _, _, loss in found]
+    if not any(map(math.isfinite, losses)):
         raise ValueError(
             f"No trial of {study.study_name!r} is complete and feasible with a training loss; "
             "`train` must give pairs (model, train_loss)."
         )
-    by_score, by_loss = (rankdata([numbers[place] for _, numbers in found]) for place in (0, 1))
-    mixed = (1 - loss_weight) * by_score + loss_weight * by_loss
+    mixed = (1 - loss_weight) * rankdata(scores) + loss_weight * rankdata(losses)
     return found[int(mixed.argmin())][0]
 
 
-def feasible(constraints: Mapping[str, float]) -> bool:
-    """Whether no constraint is broken."""
-    return all(value <= 0 for value in constraints.values())
+def may_be_chosen(study: Study, score: float, loss: float | None) -> bool:
+    """Whether `select` may choose a trial that ends now, for some weight of the loss.
+
+    It may unless a finished trial is as good in both numbers and better in one.
+    """
+    loss = math.inf if loss is None or not math.isfinite(loss) else loss
+    return not any(
+        other_score <= score and other_loss <= loss and (other_score, other_loss) != (score, loss)
+        for _, other_score, other_loss in _feasible(study, deepcopy=False)
+    )
 
 
-def numbers_of(trial: FrozenTrial) -> tuple[float, float] | None:
-    """Score and training loss of a trial, infinity for a loss that is not known; None without a score."""
-    score, loss = trial.user_attrs.get("ww_score"), trial.user_attrs.get("train_loss")
-    return None if score is None else (float(score["score"]), math.inf if loss is None else float(loss))
+def _feasible(study: Study, *, deepcopy: bool) -> list[tuple[FrozenTrial, float, float]]:
+    """Complete and feasible trials that have a score, with score and training loss; infinity for an unknown loss."""
+    found = []
+    for trial in study.get_trials(deepcopy=deepcopy, states=(TrialState.COMPLETE,)):
+        score, loss = trial.user_attrs.get(SCORE), trial.user_attrs.get(TRAIN_LOSS)
+        if score is not None and is_feasible(trial.constraints):
+            found.append((trial, float(score["score"]), math.inf if loss is None else float(loss)))
+    return found

@@ -1,22 +1,22 @@
-"""A study has one definition of its score: numbers of two definitions cannot be compared."""
+"""The score of a study: defined once, since numbers of two definitions cannot be compared."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING
 
+from wwopt_objectives.trial.attributes import SCORE
+
 if TYPE_CHECKING:
     import optuna
 
     from wwopt.score import Score
 
-__all__ = ["claim"]
-
-SCORE = "ww_score"
+__all__ = ["check_study_score"]
 
 
-def claim(study: optuna.Study, score: Score, *, with_loss: bool = False) -> None:
-    """Leave the score's definition on a study.
+def check_study_score(study: optuna.Study, score: Score, *, with_loss: bool = False) -> None:
+    """Check that a study minimises this score; a new study keeps the score's definition.
 
     Raises
     ------

@@ -6,13 +6,12 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
-import wwopt
 from wwopt_objectives import AlphaPruner
-from wwopt_objectives.trial.state import MEMORY, STATE, observe
+from wwopt_objectives.trial.attributes import STATE
 
 
 def trial_with(study, levels, n_steps=20, **state):
-    """A running trial that was looked at with these (step, score) pairs."""
+    """A running trial that was evaluated with these (step, score) pairs."""
     trial = study.ask()
     healthy = {"unusable": 0.0, "stable_rank": 10.0, "trap_energy": 0.0}
     trial.set_user_attr(STATE, {"levels": levels, "n_steps": n_steps, **healthy, **state})
@@ -21,15 +20,15 @@ def trial_with(study, levels, n_steps=20, **state):
 
 
 def pruned(pruner, levels, n_steps=20, **state):
-    """Whether the first trial of a study is pruned after these looks."""
+    """Whether the first trial of a study is pruned after these evaluations."""
     study = optuna.create_study(direction="minimize", pruner=pruner)
     decision = trial_with(study, levels, n_steps, **state).should_prune()
     assert isinstance(decision, bool)
     return decision
 
 
-def test_without_a_look_nothing_is_pruned():
-    """A trial that nobody analysed is left alone, whatever it reports."""
+def test_without_an_evaluation_nothing_is_pruned():
+    """A trial that was never analysed is left alone, whatever it reports."""
     study = optuna.create_study(direction="minimize", pruner=AlphaPruner())
     for value in (0.5, math.inf, -math.inf, math.nan):
         trial = study.ask()
@@ -38,13 +37,13 @@ def test_without_a_look_nothing_is_pruned():
 
 
 @pytest.mark.parametrize("fault", [{"unusable": 0.5}, {"stable_rank": 1.2}, {"trap_energy": 0.3}])
-def test_the_broken_are_pruned_at_the_first_look(fault):
+def test_the_broken_are_pruned_at_the_first_evaluation(fault):
     """Collapse and divergence need no warm-up and no earlier trial."""
     assert pruned(AlphaPruner(), [[0, 3.0]], **fault)
 
 
 def finished(study, *trajectories, n_steps=20):
-    """Trials of a study that ran to their end, looked at with these (step, score) pairs."""
+    """Trials of a study that ran to their end, evaluated with these (step, score) pairs."""
     for levels in trajectories:
         trial = trial_with(study, levels, n_steps)
         study.tell(trial, levels[-1][1])
@@ -54,7 +53,7 @@ FALLS = [[[4, 3.0], [9, 2.5], [19, 2.0]], [[4, 3.5], [9, 3.2], [19, 3.0]], [[4, 
 
 
 def against_the_finished(pruner, levels, n_steps=20, **state):
-    """Whether a trial with these looks is pruned once three trials have fallen from 2.5, 3.2, 4.5 to 2, 3, 4."""
+    """Whether a trial with these evaluations is pruned once three trials have fallen from 2.5, 3.2, 4.5 to 2, 3, 4."""
     study = optuna.create_study(direction="minimize", pruner=pruner)
     finished(study, *FALLS, n_steps=n_steps)
     return trial_with(study, levels, n_steps, **state).should_prune()
@@ -224,18 +223,6 @@ def test_a_loaded_study_gets_the_pruner_again(tmp_path):
     loaded = optuna.load_study(study_name="s", storage=url, pruner=AlphaPruner())
     assert loaded.pruner.prune(loaded, loaded.trials[0]) is True
     assert loaded.trials[0].state == TrialState.RUNNING
-
-
-def test_what_the_objective_leaves_is_what_the_pruner_reads(network):
-    """`observe` keeps first and last looks and some between them, few enough for any storage."""
-    state, analysis = None, wwopt.analyze(network(0.4))
-    for step in range(100):
-        state = observe(state, analysis, 3.0, step, 100)
-    steps = [step for step, _ in state["levels"]]
-    assert steps[-1] == 99
-    assert steps[0] < 10
-    assert 12 <= len(steps) <= MEMORY
-    assert not pruned(AlphaPruner(), **state)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def test_the_objective_keeps_the_reason(network):
         assert study.trials[0].user_attrs["ww_pruned_by"].startswith("collapsed: a stable rank of")
 
 
-def test_a_pruner_is_asked_once_a_look(network):
+def test_a_pruner_is_asked_once_an_evaluation(network):
     """A pruner inside AlphaPruner that counts is not asked again for its reason."""
 
     class Counting(NopPruner):
@@ -86,7 +86,7 @@ def test_a_pruner_is_asked_once_a_look(network):
 
 @pytest.mark.parametrize("directions", [["minimize"], ["minimize", "minimize"]])
 def test_a_broken_constraint_prunes(network, directions):
-    """A constraint that `train` sets and breaks stops the trial at its first look, also with two directions."""
+    """A constraint that `train` sets and breaks stops the trial at its first evaluation, also with two directions."""
 
     def train(trial):
         trial.set_constraint("megabytes", [-1.0, 2.5][trial.number])
@@ -110,7 +110,7 @@ def test_inherited_constraints_of_ours_do_not_prune():
 @pytest.mark.parametrize(
     ("pruners", "at_least", "message"),
     [
-        ([], 1, "`pruners` must hold at least one pruner"),
+        ([], 1, "`pruners` must hold at least one pruner, got none"),
         ([NO], 2, '`at_least` must be "all" or from 1 to the number of pruners, 1, got 2'),
         ([NO], 0, "got 0"),
         ([NO], "any", "got 'any'"),
@@ -124,7 +124,7 @@ def test_arguments_are_checked(pruners, at_least, message):
 
 def test_something_else_than_a_pruner_is_named():
     """A class in the place of an instance is an error at once."""
-    with pytest.raises(TypeError, match="`pruners` must be Optuna pruners, got ABCMeta"):
+    with pytest.raises(TypeError, match="`pruners` must be an Optuna pruner, got ABCMeta"):
         CombinedPruner([MedianPruner])
 
 

@@ -9,6 +9,7 @@ from optuna.trial import TrialState
 from torch.utils.data import DataLoader, TensorDataset
 
 from wwopt_objectives import AlphaPruner, AlphaScore, load_best
+from wwopt_objectives.training.callback import TrainingCallback
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of the libraries' own making
@@ -126,12 +127,12 @@ LIBRARIES = pytest.mark.parametrize("library", [Lightning, Transformers])
 
 
 @LIBRARIES
-def test_every_epoch_is_looked_at(library, tmp_path):
-    """Without Optuna there is a reading per epoch, of the weights as they are; nothing is stopped."""
+def test_every_epoch_is_evaluated(library, tmp_path):
+    """Without Optuna there is a report per epoch, of the weights as they are; nothing is stopped."""
     callback, model = library.callback(), healthy()
     epochs, metrics = library.train(callback, model, 3, tmp_path)
     assert epochs == 3
-    assert [reading.step for reading in callback.history] == [0, 1, 2]
+    assert [report.step for report in callback.history] == [0, 1, 2]
     assert callback.reason is None
     assert callback.result() == callback.history[-1].score
     assert callback.history[-1].layers[0].name.endswith("model.0")
@@ -175,3 +176,47 @@ def test_arguments_are_checked(library):
     """An interval of nothing is refused at once."""
     with pytest.raises(ValueError, match="`every` must be at least 1, got 0"):
         library.callback(every=0)
+
+
+@LIBRARIES
+def test_an_unknown_option_is_named(library):
+    """A typo is an error when the callback is made, not after the first epoch, with the name that was meant."""
+    with pytest.raises(TypeError, match=r"`evry` is not an option of `Alpha\w*Callback`; did you mean `every`\?"):
+        library.callback(evry=2)
+    with pytest.raises(TypeError, match=r"`min_eval` is not an option .* did you mean `min_evals`\?"):
+        library.callback(min_eval=20)
+    with pytest.raises(TypeError, match=r"`nope` is not an option of `Alpha\w*Callback`; its options are every, stop"):
+        library.callback(nope=1)
+
+
+def test_another_score_on_the_same_study_is_refused():
+    """The study is checked when the callback is made, before anything is trained."""
+    study = optuna.create_study(direction="minimize")
+    TrainingCallback(trial=study.ask())
+    with pytest.raises(ValueError, match="was begun with the score"):
+        TrainingCallback(trial=study.ask(), score=AlphaScore(rank=1.0))
+
+
+def test_a_training_without_an_epoch_has_no_result():
+    """Nothing was evaluated, which is said."""
+    callback = TrainingCallback()
+    callback.start(healthy(), 3)
+    with pytest.raises(RuntimeError, match="Nothing was evaluated"):
+        callback.result()
+
+
+def test_a_failed_training_is_infeasible():
+    """An exception in the training marks the trial."""
+    study = optuna.create_study(direction="minimize")
+    TrainingCallback(trial=study.ask()).fail(RuntimeError("out of memory"))
+    assert min(study.trials[0].constraints.values()) > 0
+
+
+@pytest.mark.parametrize("stop", [True, False])
+def test_stopping_is_an_option(stop):
+    """A collapsed network is a reason to stop, unless told otherwise; epochs in between are not evaluated."""
+    callback, model = TrainingCallback(every=2, stop=stop), healthy()
+    collapse(model)
+    callback.start(model, 5)
+    assert [callback.end_epoch(epoch) is None for epoch in range(5)] == [True, False, True, False, False]
+    assert callback.reason == ("0 is collapsed" if stop else None)

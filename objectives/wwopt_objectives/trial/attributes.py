@@ -1,0 +1,24 @@
+"""Names of the attributes that a trial and its study keep in Optuna's storage."""
+
+__all__ = [
+    "ARTIFACTS",
+    "ARTIFACT_FOLDER",
+    "OF_A_TRIAL",
+    "PRUNED_BY",
+    "SCORE",
+    "STATE",
+    "STEP",
+    "SUMMARY",
+    "TRAIN_LOSS",
+]
+
+SCORE = "ww_score"  # of a trial: its score and the terms; of a study: the score's name, version and parameters
+SUMMARY = "ww_summary"
+STEP = "ww_step"
+TRAIN_LOSS = "train_loss"
+STATE = "ww_state"
+PRUNED_BY = "ww_pruned_by"
+ARTIFACTS = "ww_artifacts"
+ARTIFACT_FOLDER = "ww_artifact_folder"  # of a study
+
+OF_A_TRIAL = (STATE, SCORE, SUMMARY, STEP, TRAIN_LOSS, PRUNED_BY, ARTIFACTS)

@@ -1,0 +1,32 @@
+"""`load_best` on studies that kept weights, or none."""
+
+import pytest
+import torch
+from optuna.artifacts import FileSystemArtifactStore
+
+from tests.support.studies import run
+from wwopt_objectives import AlphaScore, load_best
+
+
+def test_the_winner_is_kept(network, tmp_path):
+    """`load_best` gives back the winner's weights and analysis, from the default folder and from a store."""
+    train = lambda trial: network([0.9, 0.5, 0.0][trial.number])  # noqa: E731
+    for store in (None, FileSystemArtifactStore(tmp_path)):
+        study = run(train, n_trials=3, artifact_store=store)
+        best = load_best(study, artifact_store=store)
+        assert best.trial.number == study.best_trial.number
+        assert torch.equal(best.state_dict["layer.weight"], train(best.trial)["layer.weight"])
+        assert AlphaScore()(best.analysis) == pytest.approx(study.best_value)
+
+
+def test_nothing_kept_is_said(network):
+    """Where no weights were kept, `load_best` says so."""
+    with pytest.raises(ValueError, match="No weights were kept of trial 0"):
+        load_best(run(lambda _: network(), artifact_store=False))
+
+
+def test_no_winner_is_said_with_the_reason(network):
+    """Where every trial was pruned, `load_best` says so and why."""
+    study = run(lambda _: iter([network(6.0)]), n_trials=2)
+    with pytest.raises(ValueError, match=r"None of the 2 trials .* Most common: collapsed: a stable rank"):
+        load_best(study)
