@@ -1,4 +1,4 @@
-"""What stands for the things that a pickle names: inert records, and functions that only put data together."""
+"""Stubs for the names in a pickle: inert records, and functions that only assemble data."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["KEYS", "CarriesCode", "Record", "Storage", "StoredTensor", "Unreadable", "blank", "stand_in"]
+__all__ = ["KEYS", "CarriesCode", "Record", "Storage", "StoredTensor", "Unreadable", "new_record", "stub"]
 
 
 class CarriesCode(Exception):  # noqa: N818  (a finding, not a fault of ours)
-    """The pickle asks for a function to be called."""
+    """The pickle calls a function that does more than assemble data."""
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Memory that tensors share: its element type, its key in the archive and its number of elements."""
+    """Memory of one tensor or several: element type, key in the archive, number of elements."""
 
     dtype: str
     key: str
@@ -28,7 +28,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor as it was pickled: where in which storage, offset and strides in elements."""
+    """Tensor as it was pickled: a view of a storage, offset and strides in elements."""
 
     storage: Storage
     offset: int
@@ -38,14 +38,14 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A tensor that is not a plain block of numbers, and why."""
+    """Tensor whose values cannot be read, and the reason."""
 
     reason: str
 
 
 @dataclass(eq=False)
 class Record:
-    """What an object was pickled with; its class is only a name."""
+    """Inert stand-in for a pickled object: the name of its class, and the data that it was pickled with."""
 
     class_name: str
     arguments: tuple[Any, ...] = ()
@@ -53,15 +53,15 @@ class Record:
     items: list[Any] = field(default_factory=list)
 
     def __call__(self, *_: object, **__: object) -> None:
-        """Refuse to be called: what a function gave could be a function."""
+        """Refuse to be called: the result of a function could be a function."""
         raise CarriesCode(self.class_name)
 
     def append(self, item: object) -> None:
-        """Keep an item of a list."""
+        """Keep an item, as of a list."""
         self.items.append(item)
 
     def extend(self, items: list[Any]) -> None:
-        """Keep the items of a list."""
+        """Keep items, as of a list."""
         self.items.extend(items)
 
     def __setitem__(self, key: object, value: object) -> None:
@@ -73,28 +73,37 @@ TORCH_NAMES = {
     "float8_e8m0fnu", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool",
     "complex32", "complex64", "complex128", "strided", "preserve_format", "per_tensor_affine", "per_channel_affine",
 }  # fmt: skip
-RUNS_CODE = {"builtins", "__builtin__", "os", "posix", "nt", "sys", "subprocess", "importlib", "runpy", "pty", "code"}
-KEYS = (str, int, float, bytes, bool)  # of mappings: what else there is could take forever to hash
+KEYS = (str, int, float, bytes, bool)  # types of a mapping's keys; others could take forever to hash
 
 
-class _StandIn(Record):
-    """A class or a function that a pickle names; what looks like a function cannot be called through it."""
+class _Stub(Record):
+    """Base of the classes that stand for what a pickle names; one with the name of a function cannot be called."""
 
     module: ClassVar[str]
     name: ClassVar[str]
 
     def __new__(cls, *arguments: object, **_: object) -> Any:
-        """Make a record of what was handed over."""
-        if _runs_code(cls.module) or not cls.name.rpartition(".")[-1].lstrip("_")[:1].isupper():
+        """Make a record of the arguments; the name of a class begins with a capital letter."""
+        if not cls.name.rpartition(".")[-1].lstrip("_")[:1].isupper():
             raise CarriesCode(f"{cls.module}.{cls.name}")
-        return blank(cls, *arguments)
+        return new_record(cls, *arguments)
 
     def __init__(self, *_: object, **__: object) -> None:
         pass
 
 
-def stand_in(module: str, name: str) -> Any:
-    """Return what is used in place of ``module.name``: a name, a function of ours or a class of records."""
+def stub(module: str, name: str) -> Any:
+    """Return the stub of ``module.name``: its name, a function that assembles data, or a class of records.
+
+    Nothing is imported, and whatever is returned is inert: there is no list of dangerous names.
+
+    Examples
+    --------
+    >>> stub("torch", "float32")
+    'float32'
+    >>> stub("subprocess", "Popen")(["rm", "-r", "/"]).class_name
+    'subprocess.Popen'
+    """
     if module in ("torch", "torch.storage") and (name in TORCH_NAMES or name.endswith("Storage")):
         return name
     known = BUILDERS.get(f"{module}.{name}")
@@ -103,25 +112,19 @@ def stand_in(module: str, name: str) -> Any:
     return known or _class(module, name)
 
 
-def _class(module: str, name: str) -> type[_StandIn]:
-    return type("StandIn", (_StandIn,), {"module": module, "name": name})
+def _class(module: str, name: str) -> type[_Stub]:
+    return type("Stub", (_Stub,), {"module": module, "name": name})
 
 
-def blank(cls: object, *arguments: object) -> Any:
-    """Make an instance, without asking whether the name is that of a class."""
+def new_record(cls: object, *arguments: object) -> Any:
+    """Make the record of an instance of ``cls``, a stub; its name may begin with a small letter."""
     if cls is _mapping:
         return OrderedDict()
-    if not (isinstance(cls, type) and issubclass(cls, _StandIn)):
+    if not (isinstance(cls, type) and issubclass(cls, _Stub)):
         raise pickle.UnpicklingError("an instance of something that is no class")
-    if _runs_code(cls.module):
-        raise CarriesCode(f"{cls.module}.{cls.name}")
     record = object.__new__(cls)
     Record.__init__(record, f"{cls.module}.{cls.name}", arguments)
     return record
-
-
-def _runs_code(module: str) -> bool:
-    return module.partition(".")[0] in RUNS_CODE
 
 
 def _tensor(
@@ -133,7 +136,7 @@ def _tensor(
 
 
 def _tensor_of_bytes(storage: Storage, *arguments: Any) -> StoredTensor:
-    """Rebuild a tensor of a type without a storage class of its own: it is kept in bytes, and the type named."""
+    """Rebuild a tensor whose type has no storage class of its own: the storage holds bytes, and the type is named."""
     offset, shape, strides, _, _, dtype = arguments[:6]
     if not isinstance(dtype, str):
         raise pickle.UnpicklingError("a tensor without a type")
@@ -158,7 +161,7 @@ def _mapping(*arguments: object) -> OrderedDict[object, object]:
     return OrderedDict((pair[0], pair[1]) for pair in pairs if len(pair) == 2 and isinstance(pair[0], KEYS))
 
 
-CLOUDPICKLE = "cloudpickle.cloudpickle"  # writes classes and functions into the file; they are never made
+CLOUDPICKLE = "cloudpickle.cloudpickle"  # writes classes and functions into the file; they are never built
 CHANGE_CLASSES = tuple(f"{CLOUDPICKLE}._{kind}_setstate" for kind in ("class", "function"))
 INERT_BUILTINS = (
     "set", "frozenset", "complex", "slice", "range", "bytes", "bytearray", "getattr", "print",
@@ -180,7 +183,7 @@ BUILDERS: dict[str, Any] = {
     "torch._utils._rebuild_device_tensor_from_numpy": _unreadable("of a device that NumPy stands in for"),
     "torch._utils._rebuild_wrapper_subclass": _unreadable("of a wrapper class"),
     "torch.nn.parameter.UninitializedParameter": _unreadable("not initialised yet"),
-    **dict.fromkeys(("copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newobj__"), blank),
+    **dict.fromkeys(("copyreg._reconstructor", "copy_reg._reconstructor", "copyreg.__newobj__"), new_record),
     f"{CLOUDPICKLE}._make_skeleton_class": lambda _type, name, *_: _class("__main__", name),
     f"{CLOUDPICKLE}._make_skeleton_enum": lambda _bases, name, *_: _class("__main__", name),
     f"{CLOUDPICKLE}._builtin_type": lambda name: _class("types", name),

@@ -1,11 +1,11 @@
-"""Pickles read without running them: whatever they name becomes an inert record, tensors become places in a file."""
+"""Unpickler that runs no code: every name becomes an inert stub, every tensor a view of bytes in the file."""
 
 from __future__ import annotations
 
 import pickle
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from wwopt.weights.formats.pickle_stubs import KEYS, Record, Storage, blank, stand_in
+from wwopt.weights.formats.pickle_stubs import KEYS, Record, Storage, new_record, stub
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,14 +14,14 @@ __all__ = ["unpickle"]
 
 
 class _Stream(Protocol):
-    """What a pickle is read from."""
+    """Binary stream that a pickle is read from."""
 
     def read(self, count: int, /) -> bytes: ...
     def readline(self) -> bytes: ...
 
 
 def unpickle(stream: _Stream, find_storage: Callable[[tuple[Any, ...]], Storage]) -> object:
-    """Read the next pickle of a stream; nothing that it names is imported or called.
+    """Read the next pickle of a stream; no name in it is imported, no code in it called.
 
     Parameters
     ----------
@@ -33,9 +33,9 @@ def unpickle(stream: _Stream, find_storage: Callable[[tuple[Any, ...]], Storage]
     Raises
     ------
     CarriesCode
-        The pickle wants to call a function that does more than build data.
+        The pickle calls a function that does more than assemble data.
     Exception
-        It is damaged; pickles break in as many ways as there are types.
+        It is damaged, which may raise anything.
     """
     reader = _Unpickler(stream)
     reader.find_storage = find_storage
@@ -51,35 +51,35 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001  (the one in C takes what m
     dispatch: ClassVar[dict[int, Callable[[Any], None]]] = dict(pickle._Unpickler.dispatch)  # noqa: SLF001
 
     def find_class(self, module: str, name: str) -> Any:
-        """Return our own stand-in, never the thing."""
-        return stand_in(module, name)
+        """Return the stub of a name; the original is not imported."""
+        return stub(module, name)
 
     def persistent_load(self, pid: Any) -> Any:
-        """Describe the storage that a tensor refers to."""
+        """Return the storage that a tensor refers to."""
         if isinstance(pid, tuple) and len(pid) == 4 and pid[0] == "module":
-            return pid[1]  # before torch 1.6 a class came with its source, which nobody needs
+            return pid[1]  # before torch 1.6 a class came with its source code
         if not (isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage"):
             raise pickle.UnpicklingError("a reference to something else than a storage")
         return self.find_storage(pid)
 
     def load_build(self) -> None:
-        """Keep the state of a record; other objects have none that matters."""
+        """Keep the state of a record; that of other objects is dropped."""
         state = self.stack.pop()
         if isinstance(self.stack[-1], Record):
             self.stack[-1].state = state
 
     def load_newobj(self) -> None:
-        """Make an instance; a class may have a small letter in front here, since no function is called."""
+        """Make the record of an instance; the class may have any name, since this opcode calls no function."""
         self.stack.pop()
-        self.stack[-1] = blank(self.stack[-1])
+        self.stack[-1] = new_record(self.stack[-1])
 
     def load_newobj_ex(self) -> None:
-        """Make an instance that was given keywords."""
+        """Make the record of an instance that was given keywords."""
         self.stack.pop()
         self.load_newobj()
 
     def load_dict(self) -> None:
-        """Make a mapping of items, with the same care for its keys as `load_setitems`."""
+        """Build a mapping, with the same restriction of its keys as `load_setitems`."""
         items = self.pop_mark()
         self.append({})
         self._fill(zip(items[::2], items[1::2], strict=True))
@@ -113,11 +113,11 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001  (the one in C takes what m
         self.append(Record("frozenset", items=self.pop_mark()))
 
     def load_bytearray8(self) -> None:
-        """Read bytes, where the original would first take whatever memory it is asked for."""
+        """Read bytes; the original would allocate whatever memory the file asks for."""
         self.append(self.read(int.from_bytes(self.read(8), "little")))
 
     def refuse(self) -> None:
-        """Refuse what no checkpoint holds: memory to be filled from elsewhere, registered extensions."""
+        """Refuse opcodes that no checkpoint holds: out-of-band buffers and registered extensions."""
         raise pickle.UnpicklingError("an instruction that has no place in a checkpoint")
 
     for _code, _load in (
