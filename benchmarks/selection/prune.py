@@ -24,7 +24,8 @@ from benchmarks.selection.tables import pruning_tables
 from benchmarks.selection.tasks import TASKS, Task
 from wwopt import AlphaScore
 from wwopt_objectives import AlphaPruner
-from wwopt_objectives.trial.state import STATE, observe
+from wwopt_objectives.trial.attributes import STATE
+from wwopt_objectives.trial.training_state import update_state
 
 __all__ = ["PRUNERS", "Contender", "Training", "follow", "main", "replay"]
 
@@ -78,7 +79,7 @@ def follow(network: Network, quality: float) -> Training:
     scores = [AlphaScore()(look) for look in looks]
     states: list[dict[str, Any]] = []
     for step, (look, score) in enumerate(zip(looks, scores, strict=True)):
-        states.append(observe(states[-1] if states else None, look, score, step, len(looks)))
+        states.append(update_state(states[-1] if states else None, look, score, step, len(looks)))
     kept = network.record["looks"]
     losses = [DIVERGED if look["val_loss"] is None else min(look["val_loss"], DIVERGED) for look in kept]
     return Training([look["epochs"] for look in kept], {"score": scores, "val_loss": losses}, states, quality)

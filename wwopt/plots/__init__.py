@@ -1,4 +1,4 @@
-"""Pictures of an analysis as matplotlib figures: returned, never shown, without pyplot's global state."""
+"""Plots of an analysis: matplotlib figures, returned and never shown, without pyplot's global state."""
 
 from wwopt.plots.by_layer import alphas
 from wwopt.plots.canvas import BLUE, GREY, ORANGE, figure

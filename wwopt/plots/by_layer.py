@@ -1,4 +1,4 @@
-"""Alpha of each layer from the input to the output, the "correlation flow"."""
+"""`alphas`: alpha by layer from the input to the output, the "correlation flow"."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UNUSABLE", "alphas", "draw_flow"]
 
-NAMED = 28  # layers whose names fit under the widest axis
-SEPARATE = 60  # layers whose error bars can be told apart
+MOST_NAMES = 28  # that fit under the widest axis
+MOST_ERROR_BARS = 60  # that can be distinguished
 UNUSABLE = {"non-finite": ("X", "not finite"), "degenerate": ("v", "degenerate"), "failed": ("D", "no fit")}
 
 
@@ -29,8 +29,8 @@ def alphas(analysis: Analysis) -> Figure:
     """Draw alpha of each layer from the input to the output, the "correlation flow".
 
     The band holds well-trained layers; the bars are bootstrap intervals where they were asked for, else standard
-    errors; the grey dashes are what noise of the same shape would show. Layers with a strong correlation trap are
-    marked; layers without an alpha stand on the axis with what they are, those that lie far above the band at the top.
+    errors; the grey dashes are the alpha of noise of the same shape. Layers with a strong correlation trap are marked;
+    layers without an alpha are drawn on the axis with their status, those far above the band at the top.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ def alphas(analysis: Analysis) -> Figure:
     canvas, axes = figure(width=float(np.clip(0.28 * len(rows) + 2, 6.4, 9.6)), height=4.8)
     draw_flow(axes, rows, scale_of(analysis))
     axes.set(xlabel="layer", title="Alpha by layer")
-    most = min(NAMED, round(3.3 * canvas.get_figwidth()))
+    most = min(MOST_NAMES, round(3.3 * canvas.get_figwidth()))
     name_ticks(
         axes.set_xticks, list(rows["name"]), most=most, rotation=40, ha="right", rotation_mode="anchor", fontsize=8
     )
@@ -54,15 +54,15 @@ def alphas(analysis: Analysis) -> Figure:
 
 
 def draw_flow(axes: Axes, rows: pd.DataFrame, scale: Scale) -> None:
-    """Draw the layers of a table, the first at 0, one unit apart."""
+    """Draw alpha of the layers of a table, the first at x = 0, one unit apart."""
     x = np.arange(len(rows), dtype=float)
     alpha = rows["alpha"].to_numpy(dtype=float)
     top = float(np.clip(np.nanmax(alpha, initial=0) * 1.05, scale.high + 1, scale.top))
-    size = 6.0 if len(rows) <= SEPARATE else 3.0
+    size = 6.0 if len(rows) <= MOST_ERROR_BARS else 3.0
     band(axes.axhspan, scale)
     shown = np.where(alpha <= top, alpha, np.nan)
     axes.plot(x, shown, color=BLUE, lw=0.8, alpha=0.35)
-    if len(rows) <= SEPARATE:
+    if len(rows) <= MOST_ERROR_BARS:
         axes.vlines(x, *_interval(rows, shown), color=BLUE, lw=1)
     noise = rows["alpha_null"].to_numpy(dtype=float)
     if (noise <= top).any():
@@ -82,14 +82,14 @@ def draw_flow(axes: Axes, rows: pd.DataFrame, scale: Scale) -> None:
 
 
 def _interval(rows: pd.DataFrame, alpha: Floats) -> tuple[Floats, Floats]:
-    """Ends of the bars; none where there is no alpha to show."""
+    """Ends of the error bars; NaN where no alpha is shown."""
     low, high, sigma = (rows[name].to_numpy(dtype=float) for name in ("alpha_low", "alpha_high", "sigma"))
     shown = np.where(np.isnan(alpha), np.nan, 1.0)
     return shown * np.where(np.isnan(low), alpha - sigma, low), shown * np.where(np.isnan(high), alpha + sigma, high)
 
 
 def _mark(axes: Axes, x: Floats, y: float, *, marker: str, color: str, label: str) -> None:
-    """Put markers on the edge of the axes."""
+    """Draw markers on the edge of the axes."""
     if len(x):
         style: dict[str, Any] = {
             "linestyle": "",

@@ -1,4 +1,4 @@
-"""What all pictures have in common: the canvas, colours that everybody tells apart, the band, names that fit."""
+"""Elements that all figures share: canvas, colours safe for colour-blind readers, band, tick labels that fit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = [
     "GREY",
     "ORANGE",
     "band",
-    "blank",
+    "empty_figure",
     "figure",
     "legend",
     "name_ticks",
@@ -29,46 +29,46 @@ __all__ = [
     "short",
 ]
 
-BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#7f7f7f"  # Okabe, Ito: told apart by everybody
-LEGEND_WIDTH = 2.1  # inches of a label
-LONGEST = 26  # characters of a name that fit under an axis
+BLUE, ORANGE, GREEN, GREY = "#0072b2", "#d55e00", "#009e73", "#7f7f7f"  # Okabe, Ito: safe for colour-blind readers
+LEGEND_WIDTH = 2.1  # inches per label
+LONGEST_NAME = 26  # characters that fit under an axis
 LAST_NUMBER = re.compile(r"\.(\d+\.(?!.*\.\d+\.).*)")
 
 
 def figure(*, width: float = 6.4, height: float = 4.4) -> tuple[Figure, Axes]:
-    """Open a canvas of ``width`` by ``height`` inches in the house style.
+    """Open a figure of ``width`` by ``height`` inches with one pair of axes.
 
     Raises
     ------
     ImportError
         matplotlib is not installed.
     """
-    canvas = blank(width=width, height=height)
+    canvas = empty_figure(width=width, height=height)
     return canvas, open_axes(canvas.add_subplot())
 
 
-def blank(*, width: float, height: float) -> Figure:
-    """Open a canvas without axes."""
+def empty_figure(*, width: float, height: float) -> Figure:
+    """Open a figure without axes."""
     try:
         from matplotlib.figure import Figure  # noqa: PLC0415  (an extra)
     except ImportError as error:
-        raise ImportError("Pictures need matplotlib. Run `pip install 'wwopt[plot]'`.") from error
+        raise ImportError("Figures need matplotlib. Run `pip install 'wwopt[plot]'`.") from error
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
 
 
 def open_axes(axes: Axes) -> Axes:
-    """Leave the axes open at the top and on the right."""
+    """Hide the top and the right spine."""
     axes.spines[["top", "right"]].set_visible(False)
     return axes
 
 
 def band(span: Callable[..., Any], scale: Scale) -> None:
     """Shade the range of well-trained layers."""
-    span(scale.low, scale.high, color=GREEN, alpha=0.12, linewidth=0, label=f"well trained, {scale.words}")
+    span(scale.low, scale.high, color=GREEN, alpha=0.12, linewidth=0, label=f"well trained, {scale.label}")
 
 
 def legend(canvas: Figure, axes: Axes) -> None:
-    """Put the legend above the picture, where it hides nothing."""
+    """Put the legend above the axes, where it hides nothing."""
     columns = int(canvas.get_figwidth() / LEGEND_WIDTH)
     canvas.legend(
         *axes.get_legend_handles_labels(), loc="outside upper center", ncols=columns, frameon=False, fontsize=9
@@ -76,13 +76,19 @@ def legend(canvas: Figure, axes: Axes) -> None:
 
 
 def name_ticks(set_ticks: Callable[..., Any], names: Sequence[str], *, most: int, **style: Any) -> None:
-    """Name as many places of an axis as can be read, evenly."""
-    places = list(range(0, len(names), max(1, -(-len(names) // most))))
-    set_ticks(places, [short(names[place]) for place in places], **style)
+    """Label at most ``most`` ticks of an axis, evenly spaced."""
+    ticks = list(range(0, len(names), max(1, -(-len(names) // most))))
+    set_ticks(ticks, [short(names[tick]) for tick in ticks], **style)
 
 
-def short(name: str, longest: int = LONGEST) -> str:
-    """Shorten a long name to what tells layers apart, its last number and what follows; none of it acts as markup."""
+def short(name: str, longest: int = LONGEST_NAME) -> str:
+    """Shorten a long name to what distinguishes layers: its last number and what follows; escape markup.
+
+    Examples
+    --------
+    >>> short("model.decoder.layers.11.self_attention.query")
+    '…11.self_attention.query'
+    """
     if len(name) > longest and (block := LAST_NUMBER.search(name)):
         name = f"…{block[1]}"
     if len(name) > longest:

@@ -1,4 +1,4 @@
-"""The spectrum of one layer on log-log axes, and the numbers that such a picture is drawn from."""
+"""`spectrum`: the eigenvalue density of one layer on log-log axes, and `spectral_density`, its numbers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOISE_POINTS = 24  # spaced evenly for a logarithmic axis, and as many dense at 
 
 @dataclass(frozen=True)
 class SpectralDensity:
-    """The eigenvalue density of a layer in logarithmic bins, beside a power law and noise.
+    """Eigenvalue density of a layer in logarithmic bins, with its power law and the density of noise.
 
     Attributes
     ----------

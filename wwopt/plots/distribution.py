@@ -1,4 +1,4 @@
-"""How the alphas of a network's layers are distributed."""
+"""`alpha_histogram`: the distribution of alpha over a network's layers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["alpha_histogram", "draw_histogram"]
 
 
 def alpha_histogram(analysis: Analysis) -> Figure:
-    """Draw how the alphas of the layers are distributed, with the band of well-trained ones and the median.
+    """Draw the distribution of alpha over the layers, with the band of well-trained ones and the median.
 
     Layers that lie far above the band are counted in the last bar; those without an alpha are counted in the legend.
 
@@ -41,7 +41,7 @@ def alpha_histogram(analysis: Analysis) -> Figure:
 
 
 def draw_histogram(axes: Axes, rows: pd.DataFrame, scale: Scale) -> None:
-    """Draw the alphas of a table."""
+    """Draw the histogram of the alphas in a table."""
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415  (an extra)
 
     alpha = rows["alpha"].dropna()

@@ -1,4 +1,4 @@
-"""Alpha of every layer over training."""
+"""`alphas_over_training`: a heat map of alpha by layer and training step."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
 
 __all__ = ["alphas_over_training"]
 
-LAYER_HEIGHT, MOST_LAYERS = 0.16, 45  # inches that a name needs; names that fit on the tallest page
+LAYER_HEIGHT, MOST_LAYERS = 0.16, 45  # inches per name; names that fit on the tallest figure
 
 
 def alphas_over_training(
     history: Mapping[int, Analysis] | Mapping[int, Mapping[str, float]], *, estimator: EstimatorName = "mle"
 ) -> Figure:
-    """Draw alpha of each layer at each step as a map of colours, the input at the top.
+    """Draw alpha of each layer at each step as a heat map, the input at the top.
 
-    Blue is the band of well-trained layers, the darker the smaller alpha; orange lies below it and yellow above.
-    Where a layer had no alpha the map is hatched.
+    Blue is the band of well-trained layers, darker for smaller alpha; orange lies below it and yellow above. Hatched
+    cells have no alpha.
 
     Parameters
     ----------
     history : mapping of int to Analysis, or to mapping of str to float
-        Step to what was measured then: an analysis, or the alpha of each layer by name.
+        For each step an analysis, or the alpha of each layer by name.
     estimator : {"mle", "hill", "peak", "tpl"}
-        What the alphas were estimated with, which decides where the band lies.
+        Estimator of the alphas, which determines the band.
 
     Returns
     -------
@@ -58,7 +58,7 @@ def alphas_over_training(
         vmax=_brightest(scale),
         interpolation="nearest",
     )
-    bar = canvas.colorbar(image, ax=axes, label=f"alpha ({scale.words}: well trained)", extend="max")
+    bar = canvas.colorbar(image, ax=axes, label=f"alpha ({scale.label}: well trained)", extend="max")
     bar.set_ticks([scale.bottom, scale.low, (scale.low + scale.high) / 2, scale.high, _brightest(scale)])
     axes.set(xlabel="step", title="Alpha over training")
     name_ticks(axes.set_xticks, [str(step) for step in steps], most=8)
@@ -74,12 +74,12 @@ def _alphas(measured: Any) -> dict[str, float]:
 
 
 def _brightest(scale: Scale) -> float:
-    """Alpha from which on the colour no longer changes: the band lies in the middle of the colours."""
+    """Alpha above which the colour no longer changes; the band lies in the middle of the colours."""
     return scale.high + (scale.high - scale.low) / 2
 
 
 def _colours(scale: Scale) -> Colormap:
-    """Orange below the band, blues in it, yellow above it: in steps at its borders, for every kind of sight."""
+    """Colour map with steps at the borders of the band: orange below it, blue in it, yellow above it."""
     from matplotlib.colors import LinearSegmentedColormap  # noqa: PLC0415  (an extra)
 
     low, high = ((border - scale.bottom) / (_brightest(scale) - scale.bottom) for border in (scale.low, scale.high))

@@ -1,4 +1,4 @@
-"""What a picture of alphas shows: each estimator has its own range of trained layers."""
+"""`Scale`: the range of alpha on an axis, and the band of well-trained layers for each estimator."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BARS = 22
 
 @dataclass(frozen=True)
 class Scale:
-    """The alphas that an axis spans.
+    """Range of alpha on an axis.
 
     Attributes
     ----------
@@ -38,17 +38,23 @@ class Scale:
 
     @property
     def bins(self) -> Floats:
-        """Borders of a histogram's bars."""
+        """Edges of a histogram's bins, shape (23,)."""
         return np.linspace(self.bottom, self.top, BARS + 1)
 
     @property
-    def words(self) -> str:
-        """The range, as one says it."""
+    def label(self) -> str:
+        """Band of well-trained layers as text."""
         return f"{self.low:g} to {self.high:g}"
 
 
 def scale_of(source: Analysis | EstimatorName) -> Scale:
-    """Return the scale for an analysis, or for an estimator of alpha."""
+    """Return the scale for an analysis, or for an estimator of alpha.
+
+    Examples
+    --------
+    >>> scale_of("mle").label
+    '2 to 6'
+    """
     name: EstimatorName = source if isinstance(source, str) else source.settings.get("estimator", "mle")
     estimator = ESTIMATORS[name]
     bottom = 0.0 if estimator.low < 1 else 1.0

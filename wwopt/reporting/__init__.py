@@ -1,4 +1,4 @@
-"""A network's analysis, or several, as one page that opens anywhere."""
+"""Report: one analysis or several as a self-contained HTML page."""
 
 from wwopt.reporting.page import render_report, write_report
 

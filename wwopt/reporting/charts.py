@@ -1,4 +1,4 @@
-"""Geometry of the page's charts: percent across, so that they fit every screen, and pixels down."""
+"""Geometry of the page's charts: percent across, to fit every screen, and pixels down."""
 
 from __future__ import annotations
 
@@ -19,29 +19,29 @@ if TYPE_CHECKING:
 __all__ = ["HEIGHT", "flow", "histogram", "spectra"]
 
 HEIGHT = 220
-THIN = 2  # one of so many points of the noise is drawn
-DIGITS = 2  # decimals of the logarithms that spectra are kept as
+NOISE_STEP = 2  # every second point of the noise density is drawn
+DIGITS = 2  # decimals of the logarithms on the page
 
 
 def flow(rows: pd.DataFrame, scale: Scale) -> dict[str, Any]:
-    """Place each layer's alpha: points of a kind, grid lines, the band and the line through the points."""
+    """Return the chart of alpha by layer: points with their kinds, grid, band, noise and connecting lines."""
     count = max(len(rows), 1)
     points = [
         {
-            "layer": place,
-            "x": round(100 * (place + 0.5) / count, 3),
+            "layer": index,
+            "x": round(100 * (index + 0.5) / count, 3),
             "y": _height(alpha, scale),
             "kind": _kind(alpha, status, scale),
         }
-        for place, (alpha, status) in enumerate(zip(rows["alpha"], rows["status"], strict=True))
+        for index, (alpha, status) in enumerate(zip(rows["alpha"], rows["status"], strict=True))
     ]
     return {
         "points": points,
         "grid": [{"y": _height(alpha, scale), "label": f"{alpha:g}"} for alpha in range(2, int(scale.top) + 1, 2)],
         "band": {"y": _height(scale.high, scale), "height": _height(scale.low, scale) - _height(scale.high, scale)},
         "noise": " ".join(
-            f"M{100 * (place + 0.2) / count:.2f} {_height(alpha, scale)}h{60 / count:.2f}"
-            for place, alpha in enumerate(rows["alpha_null"])
+            f"M{100 * (index + 0.2) / count:.2f} {_height(alpha, scale)}h{60 / count:.2f}"
+            for index, alpha in enumerate(rows["alpha_null"])
             if alpha <= scale.top
         ),
         "lines": [
@@ -53,17 +53,17 @@ def flow(rows: pd.DataFrame, scale: Scale) -> dict[str, Any]:
 
 
 def histogram(rows: pd.DataFrame, scale: Scale) -> dict[str, Any]:
-    """Bars of equal width; what lies above the scale is in the last one."""
+    """Return the histogram of alpha: bars of equal width, the last one with all that lies above the scale."""
     counts, _ = np.histogram(rows["alpha"].dropna().clip(scale.bottom, scale.top), bins=scale.bins)
     most = max(int(counts.max(initial=0)), 1)
     width = 100 / len(counts)
     bars = [
         {
-            "x": round(place * width, 3),
+            "x": round(index * width, 3),
             "height": round(HEIGHT * count / most, 1),
-            "label": f"{count} of alpha {scale.bins[place]:.3g} to {scale.bins[place + 1]:.3g}",
+            "label": f"{count} of alpha {scale.bins[index]:.3g} to {scale.bins[index + 1]:.3g}",
         }
-        for place, count in enumerate(counts.tolist())
+        for index, count in enumerate(counts.tolist())
         if count
     ]
     ticks = [{"x": _across(alpha, scale), "label": f"{alpha:g}"} for alpha in range(2, int(scale.top) + 1, 2)]
@@ -80,7 +80,7 @@ def histogram(rows: pd.DataFrame, scale: Scale) -> dict[str, Any]:
 
 
 def spectra(analysis: Analysis) -> list[dict[str, Any] | None]:
-    """Each layer's binned density, fit and edge as base-ten logarithms, for the page's script to draw."""
+    """Return each layer's binned density, fit and edge as base-ten logarithms, for the page's script to draw."""
     return [_spectrum(analysis, row) for row in analysis.details.to_dict(orient="records")]
 
 
@@ -94,7 +94,7 @@ def _spectrum(analysis: Analysis, row: dict[Any, Any]) -> dict[str, Any] | None:
         some = shown.fit > 0
         drawn |= {"fit": [_logs(shown.fit_x[some]), _logs(shown.fit[some])]}
     if len(shown.noise):
-        x, noise = shown.noise_x[::THIN], shown.noise[::THIN]
+        x, noise = shown.noise_x[::NOISE_STEP], shown.noise[::NOISE_STEP]
         some = noise > shown.density.min() / 10
         drawn |= {"noise": [_logs(x[some]), _logs(noise[some])], "edge": _logs([shown.edge])[0]}
     return drawn

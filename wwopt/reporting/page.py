@@ -1,4 +1,4 @@
-"""The page: analyses in, one HTML file out that asks nobody for anything."""
+"""`render_report` and `write_report`: analyses as one self-contained HTML page, which makes no network requests."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from wwopt.metrics import METRICS
 from wwopt.null.traps import STRONG_TRAP
 from wwopt.plots.scale import scale_of
 from wwopt.reporting.charts import HEIGHT, flow, histogram, spectra
-from wwopt.reporting.formatting import MISSING, clean, shown
-from wwopt.reporting.standings import places
+from wwopt.reporting.formatting import MISSING, clean, format_number
+from wwopt.reporting.standings import standings
 from wwopt.reporting.verdict import judge
 from wwopt.score import default_score
 
@@ -28,17 +28,31 @@ if TYPE_CHECKING:
 
 __all__ = ["render_report", "write_report"]
 
-HEAVIEST = 6  # layers named as those that weigh most in a score
+HEAVIEST = 6  # layers that are named as the largest contributions to a score
 TIMES = " \N{MULTIPLICATION SIGN} "
 
 
 def write_report(analyses: Analysis | Mapping[str, Analysis], path: str | os.PathLike[str]) -> Path:
-    """Write `render_report` into a file.
+    """Write the page of `render_report` into a file.
+
+    Parameters
+    ----------
+    analyses : Analysis, or mapping of str to Analysis
+        One network, or several by name.
+    path : path
+        HTML file to write; one that is there is replaced.
 
     Returns
     -------
     Path
         The file.
+
+    Raises
+    ------
+    ValueError
+        There is no analysis.
+    ImportError
+        Jinja2 is not installed.
     """
     target = Path(path)
     target.write_text(render_report(analyses), encoding="utf-8")
@@ -48,15 +62,15 @@ def write_report(analyses: Analysis | Mapping[str, Analysis], path: str | os.Pat
 def render_report(analyses: Analysis | Mapping[str, Analysis], *, unreadable: Mapping[str, str] | None = None) -> str:
     """Render one self-contained page: verdict, charts, every layer with its spectrum, advice.
 
-    It loads nothing and runs nothing but its own script, which its content security policy holds it to. Names of
-    layers and networks are untrusted text.
+    The page loads nothing and runs only its own script; its content security policy enforces both. Names of layers and
+    networks are treated as untrusted text.
 
     Parameters
     ----------
     analyses : Analysis, or mapping of str to Analysis
-        One network, or several by name, to be set side by side.
+        One network, or several by name, which are shown side by side.
     unreadable : mapping of str to str, optional
-        Networks that could not be read, and why.
+        Networks that could not be read, and the reasons.
 
     Returns
     -------
@@ -66,9 +80,9 @@ def render_report(analyses: Analysis | Mapping[str, Analysis], *, unreadable: Ma
     Raises
     ------
     ValueError
-        There is nothing to show.
+        There is no analysis.
     ImportError
-        Jinja is not installed.
+        Jinja2 is not installed.
     """
     by_name = {"network": analyses} if isinstance(analyses, Analysis) else dict(analyses)
     if not by_name:
@@ -81,7 +95,7 @@ def render_report(analyses: Analysis | Mapping[str, Analysis], *, unreadable: Ma
         .render(
             networks=networks,
             several=len(networks) > 1,
-            comparison=places(by_name) if len(networks) > 1 else None,
+            comparison=standings(by_name) if len(networks) > 1 else None,
             unreadable={clean(name): clean(reason) for name, reason in (unreadable or {}).items()},
             data=_data(by_name),
             policy=_policy(style, script),
@@ -119,11 +133,11 @@ def _network(name: str, analysis: Analysis) -> dict[str, Any]:
 
 
 def _score(analysis: Analysis) -> dict[str, Any]:
-    """The recommended score with what it is made of; only what every score has."""
+    """The recommended score with its terms and the layers that contribute most."""
     score = default_score(analysis)
     explained = score.explain(analysis)
-    weights = {clean(name): sum(terms.values()) for name, terms in explained["layers"].items()}
-    heaviest = sorted(weights.items(), key=lambda item: -item[1])[:HEAVIEST]
+    shares = {clean(name): sum(terms.values()) for name, terms in explained["layers"].items()}
+    heaviest = sorted(shares.items(), key=lambda item: -item[1])[:HEAVIEST]
     largest = max(map(abs, explained["terms"].values()), default=0) or 1
     return {
         "name": str(score.settings()["name"]),
@@ -131,7 +145,7 @@ def _score(analysis: Analysis) -> dict[str, Any]:
         "value": explained["score"],
         "maximum": score.maximum,
         "terms": [(name, value, 100 * abs(value) / largest) for name, value in explained["terms"].items()],
-        "heaviest": heaviest if len(set(weights.values())) > 1 else [],
+        "heaviest": heaviest if len(set(shares.values())) > 1 else [],
     }
 
 
@@ -141,8 +155,8 @@ def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
 
 def _layer(row: Mapping[Any, Any]) -> dict[str, Any]:
     broken = row["status"] != "success"
-    trapped = row["trap_energy"] > STRONG_TRAP
     note = row["status"] if broken else row["warning"]
+    trapped = "trapped" if row["trap_energy"] > STRONG_TRAP else ""
     return {
         "name": clean(row["name"]),
         "type": clean(row["layer_type"]),
@@ -153,13 +167,13 @@ def _layer(row: Mapping[Any, Any]) -> dict[str, Any]:
         "stable_rank": row["stable_rank"],
         "signal": row["rand_distance"],
         "trap_energy": row["trap_energy"],
-        "note": ", ".join(filter(None, [note, "trapped" if trapped else ""])),
-        "kind": " ".join(filter(None, ["broken" if broken else note, "trapped" if trapped else ""])),
+        "note": ", ".join(filter(None, [note, trapped])),
+        "kind": " ".join(filter(None, ["broken" if broken else note, trapped])),
     }
 
 
 def _data(analyses: Mapping[str, Analysis]) -> dict[str, Any]:
-    """What the script draws from: numbers by column, and the spectra."""
+    """Data that the page's script draws from: columns with their descriptions, numbers and spectra."""
     columns = [name for name in next(iter(analyses.values())).details.columns if name not in LEADING]
     return {
         "columns": columns,
@@ -177,14 +191,14 @@ def _data(analyses: Mapping[str, Analysis]) -> dict[str, Any]:
 
 
 def _number(value: Any) -> Any:
-    """A number with four digits, ready for JSON; text as it may be shown."""
+    """Number with four digits, ready for JSON; text made safe to show."""
     if isinstance(value, str):
         return clean(value)
     return float(f"{value:.4g}") if math.isfinite(value) else None
 
 
 def _policy(style: str, script: str) -> str:
-    """Allow this style and this script by their hashes, and nothing else."""
+    """Content security policy that allows this style and this script by their hashes, and nothing else."""
     digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
     return (
         f"default-src 'none'; style-src 'sha256-{digests[0]}'; script-src 'sha256-{digests[1]}'; base-uri 'none'; "
@@ -208,5 +222,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = shown
+    environment.filters["number"] = format_number
     return environment

@@ -1,4 +1,4 @@
-"""What a person should take from an analysis: a sentence, and advice with the layers that it concerns."""
+"""`judge`: the verdict on a network, a headline with findings and advice."""
 
 from __future__ import annotations
 
@@ -16,33 +16,32 @@ if TYPE_CHECKING:
 
 __all__ = ["FINDINGS", "Advice", "Finding", "Verdict", "judge"]
 
-
 Mask = Callable[[pd.DataFrame], "pd.Series[bool]"]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something that layers can have.
+    """Condition of layers that is worth a remark.
 
     Attributes
     ----------
     key : str
-        Short name, for programs.
-    severity : {"broken", "look", "note"}
-        Whether the network cannot be used, is worth a look, or reads differently for it.
+        Identifier, for programs.
+    severity : {"broken", "warning"}
+        Whether a network with such a layer cannot be used, or needs attention.
     holds : callable
-        Table of layers to a mask.
-    is_, are : str
-        What one layer, or several, are said to be.
+        Maps a table of layers to a mask of those in this condition.
+    singular, plural : str
+        Predicate for one layer, and for several.
     advice : str
-        What it means and what to do.
+        Explanation, and what to do.
     """
 
     key: str
-    severity: Literal["broken", "look", "note"]
+    severity: Literal["broken", "warning"]
     holds: Mask
-    is_: str
-    are: str
+    singular: str
+    plural: str
     advice: str
 
 
@@ -67,7 +66,7 @@ FINDINGS = (
     ),
     Finding(
         "failed",
-        "look",
+        "warning",
         lambda rows: rows["status"] == "failed",
         "has no power law",
         "have no power law",
@@ -75,7 +74,7 @@ FINDINGS = (
     ),
     Finding(
         "trapped",
-        "look",
+        "warning",
         lambda rows: rows["trap_energy"] > STRONG_TRAP,
         f"has over {STRONG_TRAP:.0%} of its energy in stray elements",
         f"have over {STRONG_TRAP:.0%} of their energy in stray elements",
@@ -84,7 +83,7 @@ FINDINGS = (
     ),
     Finding(
         "under-trained",
-        "look",
+        "warning",
         lambda rows: rows["warning"] == "under-trained",
         "is under-trained by its alpha",
         "are under-trained by their alphas",
@@ -93,7 +92,7 @@ FINDINGS = (
     ),
     Finding(
         "over-trained",
-        "look",
+        "warning",
         lambda rows: rows["warning"] == "over-trained",
         "is over-trained by its alpha",
         "are over-trained by their alphas",
@@ -102,7 +101,7 @@ FINDINGS = (
     ),
     Finding(
         "noise",
-        "look",
+        "warning",
         lambda rows: rows["warning"] == "noise",
         "cannot be told from noise",
         "cannot be told from noise",
@@ -114,51 +113,54 @@ FINDINGS = (
 
 @dataclass(frozen=True)
 class Advice:
-    """A finding, and the places of its layers in the table."""
+    """A finding, and the row numbers of its layers."""
 
     finding: Finding
-    places: tuple[int, ...]
+    rows: tuple[int, ...]
 
     @property
     def count(self) -> str:
-        """The finding with its number of layers, as words."""
-        number = len(self.places)
-        return f"1 layer {self.finding.is_}" if number == 1 else f"{number} layers {self.finding.are}"
+        """The finding with its number of layers, as text."""
+        number = len(self.rows)
+        return f"1 layer {self.finding.singular}" if number == 1 else f"{number} layers {self.finding.plural}"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """A headline, a sentence, and advice, the gravest first."""
+    """Verdict on a network: tone, headline, sentence, and advice with the most severe first."""
 
-    tone: Literal["broken", "look", "sound", "unknown"]
+    tone: Literal["broken", "warning", "sound", "unknown"]
     headline: str
     sentence: str
     advice: tuple[Advice, ...]
 
 
 def judge(analysis: Analysis) -> Verdict:
-    """Judge a network by its layers' states, not by its score, which only orders networks of one kind."""
+    """Judge a network by the states of its layers; a score only orders networks of one kind."""
     rows = analysis.details
     if rows.empty:
         return Verdict("unknown", "Nothing to judge", f"{_left_out(analysis)}, and no layer was analysed.", ())
     advice = tuple(
-        Advice(finding, tuple(places))
+        Advice(finding, tuple(found))
         for finding in FINDINGS
-        if (places := [place for place, holds in enumerate(finding.holds(rows)) if holds])
+        if (found := [row for row, holds in enumerate(finding.holds(rows)) if holds])
     )
     within = _within(rows, scale_of(analysis))
-    tones = {found.finding.severity for found in advice}
-    if "broken" in tones:
+    severities = {entry.finding.severity for entry in advice}
+    if "broken" in severities:
         return Verdict("broken", "Broken", _sentence(within, advice, "broken"), advice)
-    if "look" in tones:
-        return Verdict("look", "Worth a look", _sentence(within, advice, "look"), advice)
+    if "warning" in severities:
+        return Verdict("warning", "Worth a look", _sentence(within, advice, "warning"), advice)
     return Verdict("sound", "No layer stands out", within, advice)
 
 
 def _sentence(within: str, advice: tuple[Advice, ...], severity: str) -> str:
     found = [entry.count for entry in advice if entry.finding.severity == severity]
-    listed = " and ".join([", ".join(found[:-1]), found[-1]] if len(found) > 1 else found)
-    return f"{listed}. {within}"
+    return f"{_listed(found)}. {within}"
+
+
+def _listed(items: list[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"
 
 
 def _within(rows: pd.DataFrame, scale: Scale) -> str:

@@ -134,7 +134,7 @@ def test_the_command_line(logged, capsys, monkeypatch):
     assert run(["select", "--journal", "log", "--estimator", "hill", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["runs"][0]["alpha"] != pytest.approx(answer["runs"][0]["alpha"], 1e-6)
     for arguments, message in [
-        (["select", "--journal", "log", "--estimator", "best"], "got 'best'"),
+        (["select", "--journal", "log", "--estimator", "best"], "'best' is not one of"),
         (["select", "--mlflow", "nope", "--uri", f"sqlite:///{folder}/mlflow.db"], "There is no experiment 'nope'"),
         (
             ["select", "--mlflow", "digits", "--uri", "http://127.0.0.1:9"],

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import math
 import pickle
 import struct
+import sys
 import zipfile
 
 import numpy as np
@@ -47,6 +49,27 @@ def test_code_in_a_plain_pickle_does_not_run(tmp_path):
     with pytest.raises(ValueError, match=r"evil\.pt"):
         wwopt.analyze(path)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["subprocess.Popen", "innocent.Thing"])
+def test_names_of_classes_are_inert(tmp_path, monkeypatch, name):
+    """A class that could act becomes a record, whatever its name: it is neither imported nor called."""
+    proof, path = tmp_path / "ran", tmp_path / "net.pt"
+    (tmp_path / "innocent.py").write_text(
+        f"class Thing:\n    def __init__(self, _):\n        open({str(proof)!r}, 'w').close()"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    module, _, attribute = name.rpartition(".")
+
+    class Acting:
+        def __reduce__(self):
+            return getattr(importlib.import_module(module), attribute), (["touch", str(proof)],)
+
+    torch.save({"a.weight": torch.ones(60, 60), "x": Acting()}, path)
+    monkeypatch.delitem(sys.modules, "innocent", raising=False)
+    assert list(wwopt.analyze(path).details["name"]) == ["a"]
+    assert "innocent" not in sys.modules
+    assert not proof.exists()
 
 
 def global_(module, name):

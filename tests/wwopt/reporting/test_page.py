@@ -161,21 +161,21 @@ def test_networks_stand_side_by_side(analysis):
 
 
 @pytest.mark.parametrize(
-    ("change", "tone", "words"),
+    ("change", "tone", "text"),
     [
         ({}, "sound", "No layer stands out"),
-        ({"warning": "under-trained", "alpha": 8.0}, "look", "1 layer is under-trained"),
-        ({"trap_energy": 0.5}, "look", "stray elements"),
+        ({"warning": "under-trained", "alpha": 8.0}, "warning", "1 layer is under-trained"),
+        ({"trap_energy": 0.5}, "warning", "stray elements"),
         ({"status": "degenerate", "alpha": np.nan}, "broken", "1 layer is degenerate"),
-        ({"status": "failed", "alpha": np.nan}, "look", "None of 1 layer has an alpha"),
+        ({"status": "failed", "alpha": np.nan}, "warning", "None of 1 layer has an alpha"),
     ],
 )
-def test_the_verdict_follows_the_layers(analysis, change, tone, words):
+def test_the_verdict_follows_the_layers(analysis, change, tone, text):
     """A sentence says what is wrong with how many layers, or that nothing stands out."""
     one = many(analysis, 1)
     verdict = judge(replace(one, details=one.details.assign(**change)))
     assert verdict.tone == tone
-    assert words in f"{verdict.headline}. {verdict.sentence}"
+    assert text in f"{verdict.headline}. {verdict.sentence}"
 
 
 def test_a_network_without_layers_is_no_error():
