@@ -1,7 +1,8 @@
 """Four worker processes on one study, one of them killed in the middle of a trial; run by `test_storages`.
 
 ``python workers.py KIND URL FOLDER [KIND URL FOLDER ...]``. Everything is imported once, and the workers are forked
-from here. What each of them saw of its trials is left as lines of JSON in its folder.
+from here. What each of them saw of its trials is left as lines of JSON in its folder. Nothing hangs on the speed of the
+machine: each wait is for an event, and the dead worker's heartbeat is made old rather than waited for.
 """
 
 import json
@@ -15,11 +16,14 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+import sqlalchemy
 
 from wwopt_objectives import AlphaObjective
 
-WORKERS, TRIALS, PATIENCE = 4, 8, 60
-BROKEN, HEALTHY = 6.0, 0.5
+WORKERS, TRIALS = 4, 8
+DEADLINE = 300  # seconds for each wait
+BROKEN = 6.0
+HEARTBEATS = ("sqlite", "postgres")  # the storages that notice a dead worker
 
 
 def open_storage(kind, url):
@@ -29,9 +33,9 @@ def open_storage(kind, url):
         return optuna.storages.GrpcStorageProxy(host="127.0.0.1", port=int(url))
     return optuna.storages.RDBStorage(
         url,
-        engine_kwargs={"connect_args": {"timeout": 60}} if kind == "sqlite" else {},
+        engine_kwargs={"connect_args": {"timeout": DEADLINE}} if kind == "sqlite" else {},
         heartbeat_interval=1,
-        grace_period=2,
+        grace_period=DEADLINE,  # no worker that is only slow is taken for dead
         heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
     )
 
@@ -52,14 +56,17 @@ class Stuck:
         self.marker = marker
 
     def child(self, name, *, params, tags):
+        self.trial = tags["trial"]
         return self
 
     def log(self, analysis, *, step, metrics=None):
         pass
 
     def finish(self, state, *, reason="", timeout=None):
-        self.marker.touch()
-        time.sleep(PATIENCE)
+        scratch = self.marker.with_suffix(".tmp")
+        scratch.write_text(self.trial)
+        scratch.replace(self.marker)
+        time.sleep(DEADLINE)
 
 
 def work(index, kind, url, folder):
@@ -78,22 +85,21 @@ def work(index, kind, url, folder):
         line = json.dumps({"number": trial.number, "value": trial.value, "attributes": trial.user_attrs})
         with (folder / f"worker-{index}.jsonl").open("a") as file:
             file.write(line + "\n")
-        retried = [other for other in study.trials if other.system_attrs.get("retry_history")]
-        heartbeats = kind in ("sqlite", "postgres")
-        if (retried and retried[0].state.is_finished()) if heartbeats else len(study.trials) > TRIALS:
+        retried = [other.state.is_finished() for other in study.trials if other.system_attrs.get("retry_history")]
+        if len(study.trials) > TRIALS and (any(retried) or kind not in HEARTBEATS):
             study.stop()
 
     objective = AlphaObjective(train, trackers=trackers, artifact_store=False, every=1, n_steps=2)
     if not victim:
         wait_for((folder / "stuck").exists)
-    study.optimize(objective, timeout=PATIENCE, callbacks=[keep])
+    study.optimize(objective, timeout=DEADLINE, callbacks=[keep])
 
 
 def wait_for(condition):
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + DEADLINE
     while not condition():
         if time.monotonic() > deadline:
-            sys.exit(f"waited {PATIENCE} s in vain")
+            sys.exit(f"waited {DEADLINE} s in vain")
         time.sleep(0.02)
 
 
@@ -110,6 +116,16 @@ def listens(port):
         return client.connect_ex(("127.0.0.1", port)) == 0
 
 
+def expire_heartbeat(storage, number):
+    """Make a trial's last heartbeat so old that its worker is taken for dead."""
+    trial_id = storage.get_trial_id_from_study_id_trial_number(storage.get_study_id_from_name("s"), number)
+    storage.record_heartbeat(trial_id)
+    with storage.engine.begin() as connection:
+        statement = "UPDATE trial_heartbeats SET heartbeat = '2000-01-01 00:00:00' WHERE trial_id = :trial"
+        connection.execute(sqlalchemy.text(statement), {"trial": trial_id})
+    storage.engine.dispose()
+
+
 def supervise(kind, url, folder):
     """Run the workers of a study, kill the one that is stuck, and see the others end well."""
     server = None
@@ -124,7 +140,10 @@ def supervise(kind, url, folder):
     workers = [fork(work, index, kind, url, folder) for index in range(WORKERS)]
     wait_for((folder / "stuck").exists)
     os.kill(workers[0], signal.SIGKILL)
-    ends = [os.waitpid(worker, 0)[1] for worker in workers]
+    ends = [os.waitpid(workers[0], 0)[1]]
+    if kind in HEARTBEATS:
+        expire_heartbeat(open_storage(kind, url), int((folder / "stuck").read_text()))
+    ends += [os.waitpid(worker, 0)[1] for worker in workers[1:]]
     if server:
         os.kill(server, signal.SIGTERM)
         os.waitpid(server, 0)

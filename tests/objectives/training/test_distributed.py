@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 DEADLINE = 300
 RANKS = Path(__file__).parents[2] / "support" / "ranks.py"
 

@@ -12,8 +12,11 @@ from optuna.trial import TrialState
 
 from wwopt_objectives.trial.constraints import CONSTRAINTS
 
+pytestmark = pytest.mark.slow
+
 WORKERS = Path(__file__).parents[2] / "support" / "workers.py"
 POSTGRES = os.environ.get("WWOPT_TEST_POSTGRES")
+DEADLINE = 590  # seconds; the workers end each of their waits at 300
 KINDS = ("sqlite", "journal", "grpc", "postgres")
 
 
@@ -24,7 +27,8 @@ def survivors(tmp_path_factory):
     folders = {kind: tmp_path_factory.mktemp(kind) for kind in kinds}
     urls = {kind: address(kind, folders[kind]) for kind in kinds}
     studies = [str(part) for kind in kinds for part in (kind, urls[kind], folders[kind])]
-    done = subprocess.run([sys.executable, WORKERS, *studies], capture_output=True, text=True, timeout=150, check=False)
+    command = [sys.executable, WORKERS, *studies]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
     assert done.returncode == 0, done.stderr
 
     def get(kind):
