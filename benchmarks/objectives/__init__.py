@@ -1,1 +1,1 @@
-"""What looking at weights costs a study: ``python -m benchmarks.objectives.cost``."""
+"""Cost of a study's evaluations: ``python -m benchmarks.objectives.cost``."""

@@ -1,4 +1,4 @@
-"""What looking costs a study: ``python -m benchmarks.objectives.cost``.
+"""Cost of a study's evaluations: ``python -m benchmarks.objectives.cost``.
 
 The demo's networks are trained with the demo's random settings by a plain objective and by an `AlphaObjective`, in
 alternating order; nothing is pruned, so that both train the same. The share is the difference as a part of the
@@ -24,15 +24,15 @@ from wwopt_objectives import AlphaObjective
 
 __all__ = ["main", "measure"]
 
-ASKED = 0.05
+TARGET = 0.05  # most that evaluations should take of the training time
 STORAGES = ("memory", "sqlite")
 
 
 def measure(storage: str, trials: int, rounds: int) -> dict[str, list[float]]:
-    """Shares of the training time that looks and that reports add, a number for each round."""
+    """Measure the shares of the training time that evaluations and that reports add, a number for each round."""
     torch.set_num_threads(1)
     training, _ = load()
-    shares: dict[str, list[float]] = {"looks": [], "reports": []}
+    shares: dict[str, list[float]] = {"evaluations": [], "reports": []}
     for turn in range(rounds + 1):  # the first warms up and does not count
         with tempfile.TemporaryDirectory() as folder:
             train = Trainer(training, Path(folder), seed=turn)
@@ -46,8 +46,9 @@ def measure(storage: str, trials: int, rounds: int) -> dict[str, list[float]]:
                     trial.should_prune()
                 return loss
 
-            looking = AlphaObjective(train, n_steps=EPOCHS, artifact_store=False, keep="last")  # as in the demo
-            order = [("looks", looking), ("plain", plain), ("reports", reporting)][:: 1 if turn % 2 else -1]
+            evaluating = AlphaObjective(train, n_steps=EPOCHS, artifact_store=False, keep="last")  # as in the demo
+            objectives = [("evaluations", evaluating), ("plain", plain), ("reports", reporting)]
+            order = objectives if turn % 2 else reversed(objectives)
             took = {name: _seconds(run, storage, trials, turn) for name, run in order}
         for name, measured in shares.items():
             measured.append(took[name] / took["plain"] - 1)
@@ -72,16 +73,16 @@ def main(argv: list[str] | None = None) -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.objectives.cost", description=__doc__)
     parser.add_argument("--trials", type=int, default=12, help="in each study (default: %(default)s)")
-    parser.add_argument("--rounds", type=int, default=5, help="plain and with looks (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="of each objective (default: %(default)s)")
     parser.add_argument("--json", type=Path, help="also write the shares into a file")
     options = parser.parse_args(argv)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     shares = {storage: measure(storage, options.trials, options.rounds) for storage in STORAGES}
-    print(f"Looking at the demo's networks, share of the training time (asked: below {ASKED:.0%})")
+    print(f"Evaluating the demo's networks, share of the training time (target: below {TARGET:.0%})")
     for storage, measured in shares.items():
         for name, values in measured.items():
             each = ", ".join(f"{value:.1%}" for value in values)
-            print(f"  study in {storage:7s} {name:8s} median {statistics.median(values):6.1%}  ({each})")
+            print(f"  study in {storage:7s} {name:11s} median {statistics.median(values):6.1%}  ({each})")
     if options.json:
         options.json.write_text(json.dumps(shares), encoding="utf-8")
 
