@@ -13,7 +13,7 @@ from tests.structure.packages import PACKAGES, ROOT, files
 PROGRAMS = {"__init__.py", "__main__.py"}  # the names that Python gives
 PARALLEL = ROOT / "trackers" / "wwopt_trackers" / "backends"  # one room a backend, of like shape
 COMMANDS = ROOT / "wwopt" / "cli" / "commands"  # a command has the name of the function that it calls
-FACE = {"__init__.py", "__main__.py", "py.typed", "text.py", "tracking.py"}
+FACE = {"__init__.py", "__main__.py", "py.typed", "arrays.py", "text.py", "tracking.py"}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
