@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 from collections import defaultdict
@@ -25,6 +26,27 @@ def test_no_file_name_twice(package):
             room = PARALLEL if path.is_relative_to(PARALLEL) else path.parent
             seen[path.name].add(room.relative_to(ROOT).as_posix())
     assert {name: sorted(rooms) for name, rooms in seen.items() if len(rooms) > 1} == {}
+
+
+def test_no_class_name_twice():
+    """One name of a class or type stands for one thing in all three packages."""
+    seen = defaultdict(lambda: defaultdict(list))
+    for package in PACKAGES:
+        for path in files(package):
+            for name, definition in _types(ast.parse(path.read_text(encoding="utf-8"))):
+                seen[name][definition].append(path.relative_to(ROOT).as_posix())
+    assert {name: list(things.values()) for name, things in seen.items() if len(things) > 1} == {}
+
+
+def _types(tree):
+    """Yield the classes and aliases of a module: the name, and what it stands for."""
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            yield node.name, ast.unparse(node)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            name = node.targets[0].id
+            if name[0].isupper() and not name.isupper():
+                yield name, ast.unparse(node.value)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
