@@ -43,7 +43,7 @@ TOKENS = ("COMMENT", "STRING", "OP", "KEYWORD", "NAME")
 
 @dataclass(frozen=True)
 class Split:
-    """Examples and what is asked of them, in the same order."""
+    """Inputs and targets, in the same order."""
 
     x: Tensor
     y: Tensor
@@ -51,7 +51,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Data:
-    """A data set; ``chance`` is the test quality of the best guess that does not look at the input."""
+    """A data set; ``chance`` is the test quality of the best constant guess."""
 
     kind: Kind
     train: Split
@@ -77,7 +77,7 @@ def digit_kinds(sizes: Sizes) -> Data:
 
 @cache
 def digit_images(sizes: Sizes) -> Data:
-    """Handwritten digits, which are to come out as they went in."""
+    """Handwritten digits as inputs and as targets."""
     images, _ = _digits()
     return _values(images, images.reshape(-1, 64), sizes)
 
@@ -93,20 +93,20 @@ def photo_regions(rows: int, columns: int, sizes: Sizes, *, side: int = 12, wron
 
 @cache
 def digit_holes(sizes: Sizes = (600, 200, 997), *, hole: int = 4) -> Data:
-    """Handwritten digits without their middle; the middle is to be told from the rim."""
+    """Handwritten digits without their middle, which is the target."""
     return _holes(_digits()[0], sizes, hole)
 
 
 @cache
 def digit_halves(sizes: Sizes) -> Data:
-    """The upper half of handwritten digits; the lower half is to be told from it."""
+    """The upper half of handwritten digits; the lower half is the target."""
     halves = _digits()[0].reshape(-1, 2, 32)
     return _values(halves[:, 0], halves[:, 1], sizes)
 
 
 @cache
 def photo_holes(sizes: Sizes, *, side: int = 11, hole: int = 5) -> Data:
-    """Tiles of two photographs without their middle; the middle is to be told from the rim."""
+    """Tiles of two photographs without their middle, which is the target."""
     return _holes(_tiles(side)[0], sizes, hole)
 
 
@@ -151,7 +151,7 @@ def tokens(modules: Sequence[str], sizes: Sizes, *, length: int, wrong: float) -
 
 @cache
 def windows(modules: Sequence[str], sizes: Sizes, *, length: int) -> Data:
-    """Pieces of Python's standard library; after each character the next one is asked."""
+    """Pieces of Python's standard library; the target of each character is the next one."""
     pieces = _pieces(np.concatenate([_codes(_text(module)) for module in modules]), length + 1)
     x, y = pieces[:, :-1], pieces[:, 1:]
     train, val, test = (
@@ -185,7 +185,7 @@ def _floats(values: Array) -> Tensor:
 
 def _split(count: int, sizes: Sizes) -> list[Array]:
     if sum(sizes) > count:
-        raise ValueError(f"{sum(sizes)} examples asked for, and there are {count}.")
+        raise ValueError(f"{sum(sizes)} examples were requested; there are {count}.")
     order = np.random.default_rng(0).permutation(count)[: sum(sizes)]
     return np.split(order, np.cumsum(sizes)[:-1])
 

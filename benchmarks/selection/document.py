@@ -1,4 +1,4 @@
-"""`docs/evidence.md`, written from the numbers that `evaluate` and `prune` kept."""
+"""`docs/evidence.md`, written from the numbers that `evaluate` and `prune` stored."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ evidence. Nothing was left out, also not what failed.
 - *Regret* is what the choice costs, in points: 100 (best - chosen) / (best - chance). A tie takes the worst of
   the tied. *Top-3*: the best of the first three.
 - *Search of 20*: the mean over 2000 random subsets of 20 of the networks, regret within each.
-- *Uses*: what a way to choose looks at besides the weights. Validation labels are clean, also where training
+- *Uses*: the data that a way to choose needs besides the weights. Validation labels are clean, also where training
   labels are wrong, which makes validation a strong baseline.
 - A network with layers that are not finite is ranked last by every number that is made of its spectra.
 
@@ -42,19 +42,19 @@ The text tasks read Python's own standard library, so that numbers differ a litt
 another.
 """
 
-PRUNING = """Pruners replayed over the stored trainings, eight looks each, as real Optuna trials in the same order.
-A pruner's choice is the best of the trainings it let finish, by the number that it pruned by; points lost are
+PRUNING = """Pruners replayed over the stored trainings, eight evaluations each, as real Optuna trials in the same
+order. A pruner's choice is the best of the trainings it let finish, by the number that it pruned by; points lost are
 against the choice by the same number where nothing is pruned. A negative loss is luck: the unpruned choice was
 pruned and its substitute was better.
 """
 
 
 def write_document(folder: Path, docs: Path) -> None:
-    """Write the page and its pictures."""
+    """Write the page and its figures."""
     evaluation, pruning = read_record(folder / "evaluation.json"), read_record(folder / "pruning.json")
     parts = [INTRODUCTION]
     if evaluation:
-        scatters = {f"evidence-scatter-{place}.png": judge for place, judge in enumerate(evaluation["points"], 1)}
+        scatters = {f"evidence-scatter-{number}.png": judge for number, judge in enumerate(evaluation["points"], 1)}
         _draw(docs / "pictures" / "evidence-regret.png", regret_picture(evaluation))
         for name, judge in scatters.items():
             _draw(docs / "pictures" / name, scatter_picture(evaluation, judge))

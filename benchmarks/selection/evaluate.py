@@ -1,6 +1,6 @@
 """Judge scores and baselines on the trained networks: ``python -m benchmarks.selection.evaluate``.
 
-Prints the tables and keeps the numbers as ``evaluation.json`` in the folder; ``--docs docs`` also writes
+Prints the tables and stores the numbers as ``evaluation.json`` in the folder; ``--docs docs`` also writes
 ``docs/evidence.md`` and its pictures. ``--score module:name`` adds a score, for example ``wwopt:AlphaScore``.
 """
 
@@ -45,11 +45,11 @@ def evaluate(networks: Mapping[str, Sequence[Network]], chosen: Sequence[Judge])
 
 
 def describe(task: Task, networks: Sequence[Network]) -> Measures:
-    """Say what a task's networks are like."""
+    """Describe a task and its networks."""
     way, collapsed = qualities(networks)
     raw = np.array([network.number("test_quality") for network in networks])
     return {
-        "says": task.says,
+        "says": task.description,
         "tuning": task.tuning,
         "networks": len(networks),
         "chance": float(networks[0].record["chance"]),
@@ -62,14 +62,14 @@ def describe(task: Task, networks: Sequence[Network]) -> Measures:
 
 
 def points(networks: Sequence[Network], judge: Judge) -> Measures:
-    """Score and quality of each network, for the picture."""
+    """Score and quality of each network, for the figure."""
     way, collapsed = qualities(networks)
     values = judge.values(networks)
     return {"values": [number(value) for value in values], "quality": way.tolist(), "collapsed": collapsed.tolist()}
 
 
 def drawn(chosen: Sequence[Judge]) -> list[Judge]:
-    """Return what is drawn against quality: the first way to choose, and `AlphaScore`."""
+    """Return the judges that are drawn against quality: the first one, and `AlphaScore`."""
     return [chosen[0], *[judge for judge in chosen[1:] if judge.name == ablations()[0].name]]
 
 
@@ -81,7 +81,7 @@ def named(path: str) -> Judge:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Evaluate, print and keep."""
+    """Evaluate, print and store."""
     from benchmarks.selection.document import write_document
     from benchmarks.selection.tables import evaluation_tables
 

@@ -1,4 +1,4 @@
-"""How good a way to choose is: Kendall's tau, regret, and how often a collapsed network wins."""
+"""Measures of a way to choose: Kendall's tau, regret, and how often a collapsed network wins."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import rankdata
 
 __all__ = ["measure", "summary", "taus"]
 
@@ -19,10 +20,10 @@ LEVEL = 0.95
 
 
 def measure(values: Values, quality: Values, collapsed: NDArray[np.bool_]) -> dict[str, Any]:
-    """Judge a task's values, less for a better network, shape (n,) or (draws, n), by the test quality, shape (n,).
+    """Measure values, lower for a better network, shape (n,) or (draws, n), against the test quality, shape (n,).
 
-    Regret is in points: 100 times the way from the chosen network to the best one, of the way from chance to
-    the best one. A tie takes the worst of the tied. `quality` is 0 at chance and 1 for the best network.
+    ``quality`` is 0 at chance and 1 for the best network. Regret is in points: 100 (best - chosen) / best. Of tied
+    networks the worst counts as chosen.
     """
     draws = [_measure(row, quality, collapsed) for row in np.atleast_2d(values)]
     mean = {name: float(np.mean([draw[name] for draw in draws])) for name in draws[0] if name != "resampled"}
@@ -48,9 +49,12 @@ def _measure(values: Values, quality: Values, collapsed: NDArray[np.bool_]) -> d
 
 
 def taus(values: Values, quality: Values, times: Values) -> Values:
-    """Kendall's tau-b of -values and quality in resamples; ``times[b, i]`` is how often network i is in resample b."""
-    _, places = np.unique(values, return_inverse=True)
-    up = np.sign(places[None, :] - places[:, None]).astype(np.float64)
+    """Kendall's tau-b of -values and quality in resamples; ``times[b, i]`` is how often network i is in resample b.
+
+    Equals `scipy.stats.kendalltau`, which takes one resample at a time: 20 times as long for 2000 of 60 networks.
+    """
+    ranks = rankdata(values, method="dense")  # which unlike values may be subtracted: inf - inf is NaN
+    up = np.sign(ranks[None, :] - ranks[:, None]).astype(np.float64)
     down = np.sign(quality[:, None] - quality[None, :])
     both, one, other = (((times @ pairs) * times).sum(axis=1) for pairs in (up * down, np.abs(up), np.abs(down)))
     scale = np.sqrt(one * other)
@@ -58,7 +62,7 @@ def taus(values: Values, quality: Values, times: Values) -> Values:
 
 
 def summary(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Put the measures of several tasks together; the interval of the mean tau resamples the networks of each task."""
+    """Summarize the measures of several tasks; the interval of the mean tau resamples the networks of each task."""
     rows = list(tasks.values())
     worst = max(tasks, key=lambda name: tasks[name]["top1"])
     return {
@@ -96,8 +100,9 @@ def _multiplicities(count: int) -> Values:
 def _subsets(order: NDArray[np.intp], quality: Values) -> tuple[NDArray[np.intp], Values]:
     """Winner and best quality in random subsets of `FEW` networks, the same for every way to choose."""
     members = _members(len(order))
-    place = np.argsort(order)
-    winners = members[np.arange(RESAMPLES), place[members].argmin(axis=1)]
+    position = np.empty_like(order)
+    position[order] = np.arange(len(order))
+    winners = members[np.arange(RESAMPLES), position[members].argmin(axis=1)]
     return winners, quality[members].max(axis=1)
 
 

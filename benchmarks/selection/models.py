@@ -1,4 +1,4 @@
-"""The architectures, in plain PyTorch; each is built from a task's data and a network's hyper-parameters."""
+"""Network architectures in plain PyTorch."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def separable_cnn(channels: int, width: int, depth: int, outputs: int, dropout: 
 
 
 def autoencoder() -> nn.Sequential:
-    """Images of 8 x 8 pixels to 64 numbers and back, by convolutions; the answer is a row of pixels."""
+    """Images of 8 x 8 pixels to 64 numbers and back, by convolutions; the output is a row of pixels."""
     return nn.Sequential(
         *(nn.Conv2d(1, 32, 3, stride=2, padding=1), nn.ReLU(), nn.Conv2d(32, 64, 3, stride=2, padding=1), nn.ReLU()),
         *(nn.Conv2d(64, 64, 2), nn.ReLU(), nn.ConvTranspose2d(64, 64, 2), nn.ReLU()),
@@ -88,7 +88,7 @@ class ResidualBlock(nn.Module):
         self.shortcut = nn.Identity() if same else nn.Conv2d(channels, width, 1, stride, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Answer a batch."""
+        """Compute the outputs of a batch."""
         inner = functional.relu(self.norm1(self.conv1(x)))
         return functional.relu(self.norm2(self.conv2(inner)) + self.shortcut(x))
 
@@ -106,7 +106,7 @@ class ResNet(nn.Module):
         self.head = nn.Linear(64, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Answer a batch."""
+        """Compute the outputs of a batch."""
         maps = self.blocks(functional.relu(self.norm(self.stem(x))))
         return self.head(self.dropout(maps.mean(dim=(2, 3))))
 
@@ -124,7 +124,7 @@ class Block(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Answer a batch."""
+        """Compute the outputs of a batch."""
         x = x + self.dropout(self._attend(self.norm1(x)))
         return x + self.dropout(self.down(functional.gelu(self.up(self.norm2(x)))))
 
@@ -138,7 +138,7 @@ class Block(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """Patches of 2 x 2 pixels as tokens, the mean of the tokens as the answer."""
+    """Patches of 2 x 2 pixels as tokens, the mean of the tokens as the features."""
 
     def __init__(self, size: int, depth: int, outputs: int, dropout: float) -> None:
         super().__init__()
@@ -148,7 +148,7 @@ class VisionTransformer(nn.Module):
         self.norm, self.head = nn.LayerNorm(size), nn.Linear(size, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Answer a batch."""
+        """Compute the outputs of a batch."""
         tokens = self.patches(x).flatten(2).transpose(1, 2) + self.places
         return self.head(self.norm(self.blocks(tokens)).mean(dim=1))
 
@@ -163,7 +163,7 @@ class LanguageModel(nn.Module):
         self.norm, self.head = nn.LayerNorm(size), nn.Linear(size, vocabulary)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Answer a batch."""
+        """Compute the outputs of a batch."""
         embedded = self.tokens(x) + self.places.weight[: x.shape[1]]
         return self.head(self.norm(self.blocks(embedded)))
 
@@ -180,7 +180,7 @@ class CharacterCnn(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Answer a batch."""
+        """Compute the outputs of a batch."""
         maps = functional.relu(self.conv1(self.tokens(x).transpose(1, 2)))
         flat = functional.relu(self.conv2(maps)).flatten(1)
         return self.head(self.dropout(functional.relu(self.hidden(flat))))
@@ -196,7 +196,7 @@ class CharacterRnn(nn.Module):
         self.dropout, self.head = nn.Dropout(dropout), nn.Linear(size, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Answer a batch."""
+        """Compute the outputs of a batch."""
         states, _ = self.recurrent(self.tokens(x))
         return self.head(self.dropout(states.mean(dim=1)))
 
@@ -210,7 +210,7 @@ class CharacterEncoder(nn.Module):
         self.encoder, self.head = _encoder(size, depth, dropout), nn.Linear(size, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Answer a batch."""
+        """Compute the outputs of a batch."""
         return self.head(self.encoder(self.tokens(x) + self.places).mean(dim=1))
 
 
@@ -223,7 +223,7 @@ class PatchEncoder(nn.Module):
         self.encoder, self.head = _encoder(size, depth, dropout), nn.Linear(size, outputs)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Answer a batch."""
+        """Compute the outputs of a batch."""
         return self.head(self.encoder(self.patches(x).flatten(2).transpose(1, 2) + self.places).mean(dim=1))
 
 

@@ -1,4 +1,4 @@
-"""What is known of the trained networks: records, analyses of the final weights, looks during training."""
+"""Trained networks: their records, analyses of the final weights, and evaluations during training."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -16,10 +16,13 @@ from safetensors.torch import load_file
 from tqdm.auto import tqdm
 
 import wwopt
-from benchmarks.selection.store import read_looks, read_record, write
-from benchmarks.selection.tasks import Settings, Task
+from benchmarks.selection.settings import Settings
+from benchmarks.selection.store import EVALUATIONS, read_evaluations, read_record, write
 from wwopt.analysis import Analysis
 from wwopt.response import probe
+
+if TYPE_CHECKING:
+    from benchmarks.selection.tasks import Task
 
 __all__ = ["COLLAPSED", "Network", "load_networks", "qualities"]
 
@@ -28,15 +31,15 @@ COLLAPSED = 0.1  # share of the way from chance to the task's best network that 
 
 @dataclass(frozen=True)
 class Network:
-    """A trained network: its record, the analysis of its final weights and where the looks at its training are."""
+    """A trained network: its record, the analysis of its final weights, and the path of its record."""
 
     record: Mapping[str, Any]
     analysis: Analysis
-    place: Path
+    path: Path
 
     def number(self, name: str) -> float:
-        """Return a number of the record or of its last look; NaN where training had diverged too far to have one."""
-        value = self.record[name] if name in self.record else self.record["looks"][-1][name]
+        """Return a number of the record or of its last evaluation; NaN where training had diverged."""
+        value = self.record[name] if name in self.record else self.record[EVALUATIONS][-1][name]
         return math.nan if value is None else float(value)
 
     @property
@@ -44,15 +47,15 @@ class Network:
         """Hyper-parameters."""
         return Settings(**self.record["settings"])
 
-    def looks(self) -> list[Analysis]:
-        """Analyses during training, as the engine of that day made them; the last is of the final weights."""
-        return read_looks(self.record, self.place.with_suffix(".npz"))
+    def evaluations(self) -> list[Analysis]:
+        """Read the analyses that were made during training; the last is of the final weights."""
+        return read_evaluations(self.record, self.path.with_suffix(".npz"))
 
 
 def qualities(networks: Sequence[Network]) -> tuple[np.ndarray, np.ndarray]:
     """Test quality from 0 (chance) to 1 (the task's best network), and which networks have collapsed.
 
-    Networks at chance are tied there: which of them is a little above it is noise.
+    Collapsed networks are tied at 0: differences among them are noise.
     """
     raw = np.array([network.number("test_quality") for network in networks])
     chance = float(networks[0].record["chance"])
@@ -63,29 +66,31 @@ def qualities(networks: Sequence[Network]) -> tuple[np.ndarray, np.ndarray]:
 
 def load_networks(task: Task, folder: Path, options: Mapping[str, Any]) -> list[Network]:
     """All finished networks of a task; weights are analysed with ``options`` unless that was done before."""
-    kept = folder / "analyses" / _fingerprint(options)
     found = [
         (path, record)
         for path in sorted((folder / task.name).glob("*.json"))
         if (record := read_record(path)) and record["version"] == task.version
     ]
+    if not found:
+        return []
+    cache = folder / "analyses" / _fingerprint(options)
     bar = tqdm(found, desc=task.name, unit="network", delay=1, leave=False)
-    return [Network(record, _analysis(task, record, path, kept, options), path) for path, record in bar]
+    return [Network(record, _analysis(task, record, path, cache, options), path) for path, record in bar]
 
 
-def _analysis(task: Task, record: Mapping[str, Any], path: Path, kept: Path, options: Mapping[str, Any]) -> Analysis:
-    place = kept / task.name / f"{path.stem}.npz"
-    if place.exists():
-        return Analysis.load(place)
+def _analysis(task: Task, record: Mapping[str, Any], path: Path, cache: Path, options: Mapping[str, Any]) -> Analysis:
+    saved = cache / task.name / f"{path.stem}.npz"
+    if saved.exists():
+        return Analysis.load(saved)
     model = task.build(task.data(), Settings(**record["settings"]))
     model.load_state_dict(load_file(path.with_suffix(".safetensors")))
     analysis = wwopt.analyze(model, progress=False, **options)
-    write(place, analysis.save)
+    write(saved, analysis.save)
     return analysis
 
 
 def _fingerprint(options: Mapping[str, Any]) -> str:
-    """Name for what the engine makes of weights: an engine that gives other numbers gets another name."""
+    """Hash the engine's numbers for fixed weights, so that analyses of another engine are not reused."""
     rng = np.random.default_rng(0)
     samples = {
         "normal.weight": rng.normal(size=(90, 60)),

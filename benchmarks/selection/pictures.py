@@ -1,4 +1,4 @@
-"""The evidence as pictures."""
+"""The evidence as figures."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Replay pruners over the stored trainings: ``python -m benchmarks.selection.prune``.
 
 Every pruner sees the same trainings in the same order, as real Optuna trials; nothing is trained. Prints the
-tables and keeps the numbers as ``pruning.json`` in the folder; ``--docs docs`` also writes ``docs/evidence.md``.
+tables and stores the numbers as ``pruning.json`` in the folder; ``--docs docs`` also writes ``docs/evidence.md``.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, Successive
 from tqdm.auto import tqdm
 
 from benchmarks.selection.networks import Network, qualities
-from benchmarks.selection.store import FOLDER, read_record, write_json
+from benchmarks.selection.store import EVALUATIONS, FOLDER, read_record, write_json
 from benchmarks.selection.tables import pruning_tables
 from benchmarks.selection.tasks import TASKS, Task
 from wwopt import AlphaScore
@@ -27,10 +27,10 @@ from wwopt_objectives import AlphaPruner
 from wwopt_objectives.trial.attributes import STATE
 from wwopt_objectives.trial.training_state import update_state
 
-__all__ = ["PRUNERS", "Contender", "Training", "follow", "main", "replay"]
+__all__ = ["PRUNERS", "Contender", "Training", "main", "read_training", "replay"]
 
 SEARCHES, SIZE = 20, 32  # random searches of some of the trainings, besides the one of all
-DIVERGED = 1e9  # a number that a pruner may compare, in the place of NaN
+DIVERGED = 1e9  # a number that a pruner can compare, instead of NaN
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ PRUNERS = (
         lambda _: SuccessiveHalvingPruner(min_resource=1, reduction_factor=2),
         "score",
     ),
-    Contender("Hyperband on the score", "weights", lambda looks: HyperbandPruner(1, looks, 2), "score"),
+    Contender("Hyperband on the score", "weights", lambda count: HyperbandPruner(1, count, 2), "score"),
     Contender("MedianPruner on the validation loss", "data", lambda _: MedianPruner(), "val_loss"),
 )
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a pruner sees of a training, look by look, and what came of it."""
+    """What a pruner sees at each evaluation of a training, and the network's test quality."""
 
     epochs: list[float]
     signals: dict[str, list[float]]
@@ -68,25 +68,25 @@ class Training:
 
 
 def recorded(task: Task, folder: Path) -> list[Network]:
-    """All finished networks of a task, each with the looks at its training; weights are not read."""
+    """All finished networks of a task, without their weights."""
     found = [(path, read_record(path)) for path in sorted((folder / task.name).glob("*.json"))]
     return [Network(record, None, path) for path, record in found if record and record["version"] == task.version]
 
 
-def follow(network: Network, quality: float) -> Training:
+def read_training(network: Network, quality: float) -> Training:
     """Read a stored training."""
-    looks = network.looks()
-    scores = [AlphaScore()(look) for look in looks]
+    analyses = network.evaluations()
+    scores = [AlphaScore()(analysis) for analysis in analyses]
     states: list[dict[str, Any]] = []
-    for step, (look, score) in enumerate(zip(looks, scores, strict=True)):
-        states.append(update_state(states[-1] if states else None, look, score, step, len(looks)))
-    kept = network.record["looks"]
-    losses = [DIVERGED if look["val_loss"] is None else min(look["val_loss"], DIVERGED) for look in kept]
-    return Training([look["epochs"] for look in kept], {"score": scores, "val_loss": losses}, states, quality)
+    for step, (analysis, score) in enumerate(zip(analyses, scores, strict=True)):
+        states.append(update_state(states[-1] if states else None, analysis, score, step, len(analyses)))
+    stored = network.record[EVALUATIONS]
+    losses = [DIVERGED if one["val_loss"] is None else min(one["val_loss"], DIVERGED) for one in stored]
+    return Training([one["epochs"] for one in stored], {"score": scores, "val_loss": losses}, states, quality)
 
 
 def replay(trainings: Sequence[Training], contender: Contender) -> dict[str, Any]:
-    """Run a study over the trainings; epochs used, quality of the choice, and why trainings were stopped."""
+    """Run a study over the trainings; return epochs used, quality of the choice, and reasons of pruning."""
     pruner = contender.make(len(trainings[0].epochs))
     study = optuna.create_study(direction="minimize", pruner=pruner, study_name=contender.name)
     used, reasons, finished = 0.0, Counter[str](), {}
@@ -113,8 +113,8 @@ def replay(trainings: Sequence[Training], contender: Contender) -> dict[str, Any
 def _run(
     study: optuna.Study, trial: optuna.Trial, training: Training, contender: Contender
 ) -> tuple[str | None, float]:
-    """Report look after look; the reason and the epochs of the look at which the trial was pruned, if it was."""
-    for step, epochs in enumerate(training.epochs[:-1]):  # after the last look there is nothing to save
+    """Report each evaluation; return the reason of pruning, if any, and the epochs used."""
+    for step, epochs in enumerate(training.epochs[:-1]):  # after the last evaluation there is nothing to save
         trial.set_user_attr(STATE, training.states[step])
         trial.report(training.signals[contender.signal][step], step)
         if trial.should_prune():
@@ -152,7 +152,7 @@ def compare(trainings: Sequence[Training], contender: Contender) -> dict[str, An
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Replay, print and keep."""
+    """Replay, print and store."""
     from benchmarks.selection.document import write_document
 
     parser = argparse.ArgumentParser(prog="python -m benchmarks.selection.prune", description=__doc__)
@@ -167,7 +167,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         networks = recorded(TASKS[name], folder)
         if len(networks) > 1:
             pairs = zip(networks, qualities(networks)[0], strict=True)
-            trainings[name] = [follow(network, float(quality)) for network, quality in pairs]
+            trainings[name] = [read_training(network, float(quality)) for network, quality in pairs]
     if not trainings:
         parser.error(f"no networks in {folder}; run python -m benchmarks.selection.train first.")
     rows = [

@@ -1,4 +1,4 @@
-"""What is compared: scores of the weights, and the baselines that must stand beside them.
+"""Ways to choose a network: scores of the weights, and baselines.
 
 To add a score, add a `Judge`: `weights(name, score)` makes one of any object that is called with an
 `Analysis` and gives less for a better network.
@@ -40,7 +40,7 @@ class _Recommended:
 class Judge:
     """A way to choose: ``values`` gives a number for each network of a task, less for a better one.
 
-    ``sees`` says what it looks at: ``weights``, ``training`` (the training loss, no other data) or ``data``.
+    ``sees`` names the data it uses: ``weights``, ``training`` (the training loss, no other data) or ``data``.
     A number that is NaN puts a network last. Values of shape (draws, networks) are averaged over the draws.
     """
 
@@ -142,7 +142,7 @@ def _distance(analysis: Analysis) -> float:
 
 
 def _response(analysis: Analysis) -> float:
-    """Less for answers to noise that tell more of it."""
+    """Information in the outputs for noise, lower for more."""
     return math.nan if analysis.response is None else -analysis.response.information
 
 

@@ -1,4 +1,4 @@
-"""The folder in which trained networks are kept; a file is there as a whole or not at all."""
+"""Files of trained networks; each is written whole or not at all."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from wwopt.analysis import Analysis
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["FOLDER", "look_of", "read_looks", "read_record", "table", "write"]
+__all__ = ["EVALUATIONS", "FOLDER", "number", "read_evaluations", "read_record", "table", "write", "write_json"]
 
 FOLDER = Path("~/.cache/wwopt/selection")
+EVALUATIONS = "looks"  # key in a record; networks that take hours to train are stored with it
 
 
 def write(path: Path, save: Callable[[Path], object]) -> None:
-    """Let ``save`` write a file, and put it in place once it is complete."""
+    """Let ``save`` write a file, and move it to ``path`` once it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -33,11 +34,12 @@ def write(path: Path, save: Callable[[Path], object]) -> None:
 
 
 def write_json(path: Path, content: object) -> None:
+    """Write JSON."""
     write(path, lambda scratch: scratch.write_text(json.dumps(content, allow_nan=False), encoding="utf-8"))
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """Record of a network; None where there is none that can be read."""
+    """Read the record of a network; None where there is none, or a torn one."""
     try:
         record: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, json.JSONDecodeError):
@@ -46,7 +48,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 
 
 def number(value: float) -> float | None:
-    """Number as JSON knows it: no NaN, no infinity."""
+    """Make a number of JSON: None for NaN and infinity."""
     return float(value) if math.isfinite(value) else None
 
 
@@ -60,18 +62,17 @@ def table(details: pd.DataFrame) -> dict[str, list[Any]]:
     }
 
 
-def look_of(columns: Mapping[str, list[Any]], spectra: Mapping[str, np.ndarray]) -> Analysis:
-    """Make an `Analysis` of what was kept of a look; a column that did not exist then is NaN."""
+def read_evaluations(record: Mapping[str, Any], path: Path) -> list[Analysis]:
+    """Read the analyses that were made during a network's training, in order."""
+    with np.load(path, allow_pickle=False) as file:
+        spectra = {name: file[name].astype(np.float64) for name in file.files}
+    return [
+        _analysis(one["details"], {name: spectra[f"{step}/{name}"] for name in one["details"]["name"]})
+        for step, one in enumerate(record[EVALUATIONS])
+    ]
+
+
+def _analysis(columns: Mapping[str, list[Any]], spectra: Mapping[str, np.ndarray]) -> Analysis:
+    """Make an `Analysis` of stored columns; a column that an older engine did not have is NaN."""
     rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
     return Analysis.from_rows(rows, spectra)
-
-
-def read_looks(record: Mapping[str, Any], path: Path) -> list[Analysis]:
-    """All looks at a network's training, in order."""
-    with np.load(path, allow_pickle=False) as file:
-        kept = {name: file[name].astype(np.float64) for name in file.files}
-    looks = []
-    for step, look in enumerate(record["looks"]):
-        spectra = {name: kept[f"{step}/{name}"] for name in look["details"]["name"]}
-        looks.append(look_of(look["details"], spectra))
-    return looks

@@ -1,7 +1,7 @@
 """Train the networks that scores are judged on: ``python -m benchmarks.selection.train``.
 
-Random settings on every task, on the CPU, one process for each core. What is finished is kept and never
-trained again, so that the command can be stopped at any time and goes on where it was.
+Random settings on every task, on the CPU, one process per core. The command can be stopped at any time; started
+again, it trains what is missing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -25,46 +26,47 @@ from tqdm.auto import tqdm
 
 import wwopt
 from benchmarks.selection.data import Data, Split
-from benchmarks.selection.store import FOLDER, number, read_record, table, write, write_json
-from benchmarks.selection.tasks import TASKS, Settings, Task, draw, hyperparameters
+from benchmarks.selection.settings import Settings, draw
+from benchmarks.selection.store import EVALUATIONS, FOLDER, number, read_record, table, write, write_json
+from benchmarks.selection.tasks import TASKS, Task
 
 __all__ = ["main", "train_network"]
 
 COUNT = 60  # networks of a task
-LOOKS = 8  # at a training
-SEEN = 200  # training examples that a look's loss is the mean of
+COUNT_EVALUATIONS = 8  # during a training
+LOSS_EXAMPLES = 200  # training examples that the loss of an evaluation is the mean of
 
 
 def train_network(task: Task, index: int, folder: Path) -> None:
-    """Train one network and keep all there is to know about it; the record comes last and says it is finished."""
+    """Train one network, and store its weights, spectra and record; the record comes last and marks it as finished."""
     start = time.process_time()
     data, settings = task.data(), draw(task, index)
     torch.manual_seed(settings.seed)
     model = task.build(data, settings)
-    looks: list[dict[str, Any]] = []
+    evaluations: list[dict[str, Any]] = []
     spectra: dict[str, np.ndarray] = {}
     for step, epochs in enumerate(_training(model, data, settings)):
-        look, evals = _look(model, data)
-        looks.append({"epochs": epochs, **look})
+        evaluation, evals = _evaluate(model, data)
+        evaluations.append({"epochs": epochs, **evaluation})
         spectra |= {f"{step}/{name}": values.astype(np.float32) for name, values in evals.items()}
-    place = folder / task.name / f"{index:03d}"
+    stem = folder / task.name / f"{index:03d}"
     state = {name: value.contiguous() for name, value in model.state_dict().items()}
-    write(place.with_suffix(".safetensors"), lambda path: save_file(state, path))
-    write(place.with_suffix(".npz"), lambda path: _save_arrays(path, spectra))
-    train_loss, _ = _judge(model, data.train, data)
+    write(stem.with_suffix(".safetensors"), lambda path: save_file(state, path))
+    write(stem.with_suffix(".npz"), lambda path: _save_arrays(path, spectra))
+    train_loss, _ = _quality(model, data.train, data)
     record = {
         "task": task.name,
         "version": task.version,
         "index": index,
-        "settings": hyperparameters(settings),
+        "settings": asdict(settings),
         "parameters": sum(value.numel() for value in model.parameters()),
         "train_loss": number(train_loss),
-        "test_quality": number(_judge(model, data.test, data)[1]),
+        "test_quality": number(_quality(model, data.test, data)[1]),
         "chance": data.chance,
         "seconds": time.process_time() - start,
-        "looks": looks,
+        EVALUATIONS: evaluations,
     }
-    write_json(place.with_suffix(".json"), record)
+    write_json(stem.with_suffix(".json"), record)
 
 
 def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -73,11 +75,11 @@ def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _training(model: nn.Module, data: Data, settings: Settings) -> Iterator[float]:
-    """Train, and yield the number of epochs done each time a look is due, the last time at the end."""
+    """Train, and yield the number of epochs done at each evaluation, the last one at the end."""
     generator = torch.Generator().manual_seed(settings.seed)
     batches = -(-len(data.train.x) // settings.batch)
     steps = settings.epochs * batches
-    due = {round(steps * look / LOOKS) for look in range(1, LOOKS + 1)}
+    due = {round(steps * part / COUNT_EVALUATIONS) for part in range(1, COUNT_EVALUATIONS + 1)}
     optimizer, schedule = _optimizer(model, settings, steps)
     alive = True
     for step in range(1, steps + 1):
@@ -120,22 +122,22 @@ def _criterion(output: Tensor, y: Tensor, kind: str) -> Tensor:
     return functional.cross_entropy(output.flatten(0, -2), y.flatten())
 
 
-def _look(model: nn.Module, data: Data) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What a pruner may look at: the weights' analysis and the training loss; and, of data, the validation."""
+def _evaluate(model: nn.Module, data: Data) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Analyse the weights and measure the losses; return the numbers and the spectra."""
     analysis = wwopt.analyze(model, progress=False)
-    train_loss, _ = _judge(model, Split(data.train.x[:SEEN], data.train.y[:SEEN]), data)
-    val_loss, val_quality = _judge(model, data.val, data)
-    look = {
+    train_loss, _ = _quality(model, Split(data.train.x[:LOSS_EXAMPLES], data.train.y[:LOSS_EXAMPLES]), data)
+    val_loss, val_quality = _quality(model, data.val, data)
+    evaluation = {
         "train_loss": number(train_loss),
         "val_loss": number(val_loss),
         "val_quality": number(val_quality),
         "details": table(analysis.details),
     }
-    return look, dict(analysis.spectra)
+    return evaluation, dict(analysis.spectra)
 
 
 @torch.no_grad()
-def _judge(model: nn.Module, split: Split, data: Data) -> tuple[float, float]:
+def _quality(model: nn.Module, split: Split, data: Data) -> tuple[float, float]:
     """Loss and quality: accuracy, share of the variance explained, or mean log likelihood in nats."""
     model.eval()
     output = torch.cat([model(part) for part in split.x.split(256)])
@@ -148,13 +150,13 @@ def _judge(model: nn.Module, split: Split, data: Data) -> tuple[float, float]:
 
 
 def missing(task: Task, count: int, folder: Path) -> list[int]:
-    """Networks of a task that are not finished, or finished by another definition of it."""
+    """Numbers of the networks that are not finished, or that another version of the task has trained."""
     records = [read_record(folder / task.name / f"{index:03d}.json") for index in range(count)]
     return [index for index, record in enumerate(records) if not record or record["version"] != task.version]
 
 
 def _prepare() -> None:
-    """Make a process ready: one thread, and an interrupt is the parent's business."""
+    """Prepare a process: one thread, and interrupts are left to the parent."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)
@@ -165,7 +167,7 @@ def _train_named(name: str, index: int, folder: Path) -> None:
 
 
 def train_all(names: list[str], count: int, folder: Path, workers: int) -> None:
-    """Train what is missing; an interrupt, or a polite kill, lets the networks under way finish."""
+    """Train what is missing; SIGINT and SIGTERM let the networks under way finish."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     todo = {name: missing(TASKS[name], count, folder) for name in names}
     jobs = [(name, index) for index in range(count) for name in names if index in todo[name]]
@@ -179,13 +181,13 @@ def train_all(names: list[str], count: int, folder: Path, workers: int) -> None:
                 bar.update()
         except KeyboardInterrupt:
             pool.shutdown(cancel_futures=True)
-            bar.write("Stopped; the same command goes on from here.")
+            bar.write("Stopped; the same command continues from here.")
 
 
 def main(argv: list[str] | None = None) -> None:
     """Train the networks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.selection.train", description=__doc__)
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="where they are kept (default: %(default)s)")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="where they are stored (default: %(default)s)")
     parser.add_argument("--tasks", nargs="+", choices=TASKS, default=list(TASKS), metavar="TASK", help=", ".join(TASKS))
     parser.add_argument("--count", type=int, default=COUNT, help="networks of each task (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one for each core)")

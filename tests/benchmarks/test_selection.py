@@ -1,4 +1,4 @@
-"""The evidence: training resumes, measures are what they are said to be, and the page gets written."""
+"""The evidence on scores: resuming the training, the measures, and the page."""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,8 @@ from scipy.stats import kendalltau
 from benchmarks.selection import evaluate, measures, prune, scores
 from benchmarks.selection.measures import measure, taus
 from benchmarks.selection.networks import load_networks, qualities
-from benchmarks.selection.tasks import TASKS, draw
+from benchmarks.selection.settings import draw
+from benchmarks.selection.tasks import TASKS
 from benchmarks.selection.train import missing, train_network
 from wwopt import AlphaScore
 
@@ -61,11 +62,11 @@ def test_a_torn_record_counts_as_not_finished(folder, tmp_path):
     assert missing(TINY[0], 1, tmp_path) == [0]
 
 
-def test_the_last_look_is_at_the_final_weights(folder):
+def test_the_last_evaluation_is_of_the_final_weights(folder):
     for network in load_networks(TINY[0], folder, {}):
-        looks = network.looks()
-        assert len(looks) == 8
-        assert AlphaScore()(looks[-1]) == pytest.approx(AlphaScore()(network.analysis), rel=1e-5)
+        analyses = network.evaluations()
+        assert len(analyses) == 8
+        assert AlphaScore()(analyses[-1]) == pytest.approx(AlphaScore()(network.analysis), rel=1e-5)
 
 
 def test_qualities_are_tied_at_chance(folder):
