@@ -294,6 +294,7 @@ def mlflow_runs(tmp_path, monkeypatch):
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.chdir(tmp_path)
     mlflow.set_tracking_uri(f"sqlite:///{tmp_path}/mlflow.db")
+    mlflow.set_experiment("weights")  # an earlier test may have left one that this store does not know
     yield mlflow
     mlflow.set_tracking_uri(None)
 
