@@ -18,7 +18,7 @@ from mlflow import MlflowClient
 from optuna.artifacts import FileSystemArtifactStore
 
 import wwopt
-from benchmarks.trackers import drill
+from tests.support import drill
 from tests.support.drill import network, weights
 from wwopt.cli.demo import study as demo
 from wwopt.cli.demo.digits import load

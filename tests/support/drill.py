@@ -19,12 +19,12 @@ from mlflow import MlflowClient
 
 import wwopt
 from tests.support.servers import Server
-from wwopt_trackers import MLflowTracker, sync, verify
+from tests.support.waiting import delivered
+from wwopt_trackers import MLflowTracker, verify
 from wwopt_trackers.backends.keys import MLFLOW
 
 EXPERIMENT = "drill"
 PACE = 0.05  # seconds between two steps
-FLUSH_TIMEOUT = 120  # seconds that senders may take with the rest
 ROOT = str(Path(__file__).parents[2])
 
 
@@ -64,16 +64,6 @@ def drill(uri, steps, layers, outages):
     synced = delivered()
     assert all(each.state == "delivered" for each in synced), synced
     return check(uri, logged, layers)
-
-
-def delivered():
-    """Deliver what is left; senders that outlived their trainings are waited for."""
-    end = time.monotonic() + FLUSH_TIMEOUT
-    synced = sync()
-    while any(each.state == "in progress" for each in synced) and time.monotonic() < end:
-        time.sleep(1)
-        synced = sync()
-    return synced
 
 
 def follow(uri, number, steps, outages, *, kill):

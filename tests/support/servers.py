@@ -13,7 +13,9 @@ import time
 import urllib.request
 from contextlib import suppress
 
-QUIET = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+from tests.support.waiting import wait_for
+
+ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 DELAY = 0.05  # seconds
 
 
@@ -34,26 +36,34 @@ class Server:
             "--workers",
             "1",
         ]
-        self._command += ["--backend-store-uri", store, "--artifacts-backend", str(artifacts)]
+        self._command += ["--backend-store-uri", store, "--artifacts-destination", str(artifacts)]
 
     def start(self):
         """Start, and wait until it answers."""
         self._process = subprocess.Popen(
             self._command,
-            env={**os.environ, **QUIET},
+            env={**os.environ, **ENVIRONMENT},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             process_group=0,  # a session of its own would have a priority of its own
         )
-        end = time.monotonic() + 120
-        while not answers(f"{self.uri}/health"):
-            assert time.monotonic() < end, "the server does not start"
-            time.sleep(0.1)
+        try:
+            wait_for(lambda: self._answers() or self._process.poll() is not None, "the server")
+            assert self._process.poll() is None, "the server has ended"
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self):
         """Kill it and its workers, which are the group that it leads."""
-        os.killpg(self._process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+
+    def _answers(self):
+        with suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=1):
+            return True
+        return False
 
     def __enter__(self):
         self.start()
@@ -130,14 +140,6 @@ def reset(connection):
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         connection.shutdown(socket.SHUT_RDWR)
     connection.close()
-
-
-def answers(url):
-    try:
-        with urllib.request.urlopen(url, timeout=1):
-            return True
-    except OSError:
-        return False
 
 
 def free_port():

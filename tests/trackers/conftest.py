@@ -7,8 +7,9 @@ import pytest
 
 import wwopt
 from tests.support import servers
+from wwopt_trackers.journal.journal import Journal
 
-QUIET = {
+ENVIRONMENT = {
     "WANDB_SILENT": "true",
     "WANDB_ERROR_REPORTING": "false",
     "NETRC": os.devnull,
@@ -20,7 +21,7 @@ QUIET = {
 def workplace(tmp_path, monkeypatch):
     """A folder of the test's own, no account, and nobody told of it."""
     monkeypatch.chdir(tmp_path)
-    for name, value in QUIET.items():
+    for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     for name in ("WANDB_MODE", "WANDB_API_KEY", "WANDB_DIR", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
         monkeypatch.delenv(name, raising=False)
@@ -68,3 +69,18 @@ def proxy(server):
     between = servers.Proxy(server.port, "somebody", "secret")
     yield between
     between.close()
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Open the journals of a folder, and close them after the test."""
+    opened = []
+
+    def open_all(path=tmp_path / "log"):
+        found = [Journal(file) for file in sorted(path.glob("*.db"))]
+        opened.extend(found)
+        return found
+
+    yield open_all
+    for journal in opened:
+        journal.close()

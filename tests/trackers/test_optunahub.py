@@ -34,7 +34,7 @@ def test_the_folder_is_complete(package, tag):
 
 
 def test_the_pruner_prunes():
-    """A collapsed network is stopped at the first look."""
+    """A collapsed network is stopped at its first evaluation."""
 
     def train(trial):
         model = torch.nn.Linear(80, 60)

@@ -1,4 +1,4 @@
-"""Trackers for wwopt: MLflow, Weights & Biases, and the local journal beneath both."""
+"""Trackers for wwopt: MLflow, Weights & Biases, trackers of accelerate, and the journal that they share."""
 
 from __future__ import annotations
 

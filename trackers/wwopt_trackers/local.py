@@ -1,4 +1,4 @@
-"""The journal alone: numbers in SQLite, tables and spectra as files beside it."""
+"""`LocalTracker`: the journal alone, with numbers in SQLite and tables and spectra as files beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MLflow: a study is a run, its trials are nested in it."""
+"""`MLflowTracker`: a study is a run in MLflow, and its trials are nested in it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ __all__ = ["MLflowTracker"]
 class MLflowTracker(JournalTracker):
     """Log to MLflow: the study as a run, its trials nested in it, each with its true final state.
 
-    Nothing here is felt by the training: numbers go to a journal on the local disk, and a process brings them to
-    MLflow. While MLflow is away they wait; ``wwopt sync`` delivers what a process could not.
+    The training does not wait for MLflow: numbers go to a journal on the local disk, and another process delivers
+    them. While MLflow cannot be reached they stay in the journal; ``wwopt sync`` delivers what is left there.
 
     Parameters
     ----------
@@ -35,8 +35,8 @@ class MLflowTracker(JournalTracker):
     offline : bool
         Only write the journal; ``wwopt sync`` delivers it later, or from a machine that reaches the server.
     pictures : int
-        Layers, the worst first, of which a complete run gets a picture of the spectrum beside those of the whole
-        network. 0: no pictures.
+        Layers, the worst first, whose spectra are drawn when a run is complete, beside the figures of the whole
+        network. 0: no figures.
 
     Raises
     ------

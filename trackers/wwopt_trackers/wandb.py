@@ -1,4 +1,4 @@
-"""Weights & Biases: a study is a group, each of its trials a run."""
+"""`WandbTracker`: a study is a group in Weights & Biases, and each of its trials a run."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class WandbTracker(JournalTracker):
     journal : path
         Folder for the journals, on a local disk.
     pictures : int
-        Layers, the worst first, of which a complete run gets a picture of the spectrum beside those of the whole
-        network. 0: no pictures.
+        Layers, the worst first, whose spectra are drawn when a run is complete, beside the figures of the whole
+        network. 0: no figures.
 
     Raises
     ------

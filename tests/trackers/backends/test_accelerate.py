@@ -7,6 +7,7 @@ import pytest
 from accelerate.tracking import GeneralTracker
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from tests.support.waiting import DEADLINE
 from wwopt import Tracker
 from wwopt.cli import run
 from wwopt_trackers import from_accelerate, verify
@@ -49,6 +50,7 @@ def test_tensorboard(analysis, tmp_path, capsys):
             for step in (0, 5):
                 trial.log(analysis, step=step, metrics={"loss": number + step})
             trial.finish(state, reason="" if state == "complete" else "it was pruned")
+        tracker.finish("complete", timeout=DEADLINE)
     for number, state in enumerate(["complete", "pruned"]):
         found = EventAccumulator(str(tmp_path / "runs" / "digits" / f"trial-{number}")).Reload()
         assert [(event.step, event.value) for event in found.Scalars("loss")] == [(0, number), (5, number + 5)]
@@ -71,7 +73,7 @@ def test_a_tracker_of_ones_own_that_fails(analysis, tmp_path, monkeypatch, caplo
     for step in range(3):
         trial.log(analysis, step=step)
     trial.finish("complete")
-    tracker.finish("complete", timeout=60)
+    tracker.finish("complete", timeout=DEADLINE)
     assert "the line is dead" in caplog.text
     lines = (tmp_path / "digits-trial-0-again-1.jsonl").read_text().splitlines()
     assert len(lines) == 1 + 3 + 1 + 1

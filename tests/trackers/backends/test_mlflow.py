@@ -1,7 +1,6 @@
 """MLflow: what its own client reads back, from a store in a file and from a server."""
 
 import math
-import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -11,35 +10,13 @@ import optuna
 import pytest
 from mlflow import MlflowClient
 
+from tests.support.mlflow_study import log_study, runs_of, track
 from wwopt import Analysis
 from wwopt_trackers import MLflowTracker, sync, verify
 from wwopt_trackers.delivery.sender import Sender
 
 # MLflow 3.17 calls what SQLAlchemy 2.1 deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")
-
-
-def runs_of(store, experiment):
-    """Root run and its trials."""
-    client = MlflowClient(store)
-    found = client.search_runs([client.get_experiment_by_name(experiment).experiment_id], order_by=["start_time"])
-    roots = [run for run in found if "mlflow.parentRunId" not in run.data.tags]
-    trials = [run for run in found if "mlflow.parentRunId" in run.data.tags]
-    return roots, sorted(trials, key=lambda run: run.info.run_name)
-
-
-def track(store, **options):
-    """A tracker whose journal `sync` delivers: no process of its own to start for each test."""
-    return MLflowTracker(experiment="digits", uri=store, offline=True, **{"pictures": 0, **options})
-
-
-def log_study(tracker, analysis, names=("trial-0", "trial-1", "trial-2")):
-    with tracker:
-        for name, state in zip(names, ("complete", "pruned", "failed"), strict=False):
-            trial = tracker.child(name, params={"lr": 0.1}, tags={"study": "digits", "number": name[-1]})
-            for step in range(3):
-                trial.log(analysis, step=step, metrics={"loss": 1.0 / (1 + step)})
-            trial.finish(state, reason="" if state == "complete" else f"it was {state}")
 
 
 def check_study(client, root, trials, analysis):
@@ -116,28 +93,6 @@ def test_the_best_trial_is_named_and_promoted(analysis, store, tmp_path):
         track(store).promote("trial-1", "digits-net", "v1")
 
 
-KILLED = """
-import os, signal, sys, wwopt
-from wwopt_trackers import MLflowTracker, sync
-tracker = MLflowTracker(experiment="digits", uri=sys.argv[1], offline=True)
-tracker.child("trial-0", params={}, tags={}).log(wwopt.Analysis.load("analysis.npz"), step=0)
-print(sync()[0].state, flush=True)
-os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def test_a_study_whose_process_was_killed(analysis, store):
-    """`sync` leaves it alone while it lives; then it delivers every number, and closes what was running as failed."""
-    analysis.save("analysis.npz")
-    done = subprocess.run([sys.executable, "-c", KILLED, store], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (-9, "in progress\n")
-    assert [synced.state for synced in sync()] == ["delivered"]
-    (root,), (trial,) = runs_of(store, "digits")
-    assert (root.info.status, trial.info.status) == ("FAILED", "FAILED")
-    assert trial.data.tags["wwopt.reason"] == "the process ended before the run did"
-    assert all(run.ok for run in verify())
-
-
 def test_a_deleted_experiment(analysis, store):
     """The message says how to bring it back; then everything arrives."""
     client = MlflowClient(store)
@@ -189,30 +144,6 @@ def test_any_number(analysis, store, value):
         tracker.log(analysis, step=-1, metrics={"a//b [%]": value})
     sync()
     assert [run.ok for run in verify()] == [True]
-
-
-def test_a_second_sync_doubles_nothing(analysis, store):
-    """Also when the log that says what was delivered is lost, since each point has its own time stamp."""
-    log_study(track(store), analysis)
-    for _ in range(2):
-        sync()
-        for log in Path("wwopt-journal").glob("*.sent*"):
-            log.unlink()
-    sync()
-    assert all(run.ok for run in verify())
-
-
-def test_verify_names_what_is_missing(analysis, store):
-    """A point that is gone from the store is named with its run, key, step and value."""
-    log_study(track(store), analysis, names=("trial-0",))
-    sync()
-    connection = sqlite3.connect(store.removeprefix("sqlite:///"))
-    connection.execute("DELETE FROM metrics WHERE key = 'loss' AND step = 1")
-    connection.commit()
-    connection.close()
-    (lacking,) = [run for run in verify() if not run.ok]
-    ((key, step, _, value),) = lacking.missing
-    assert (lacking.run, key, step, value) == ("trial-0", "loss", 1, 0.5)
 
 
 def test_a_resumed_study_has_one_parent(analysis, store):

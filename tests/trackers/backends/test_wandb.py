@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import wandb
 
-from wwopt_trackers import WandbTracker, sync, verify
+from tests.support.waiting import DEADLINE, delivered
+from wwopt_trackers import WandbTracker, verify
 from wwopt_trackers.backends.wandb.file import read_records
 
 
@@ -49,6 +50,7 @@ def test_a_study_is_a_group_and_a_trial_a_run(analysis, tmp_path):
             for step in (5, 3, 4):
                 trial.log(analysis, step=step, metrics={"loss": float("nan")})
             trial.finish(state, reason=f"it was {state}")
+        tracker.finish("complete", timeout=DEADLINE)
     runs = read_runs(tmp_path)
     assert sorted(runs) == ["trial-0", "trial-1", "trial-2"]
     for number, state in enumerate(["complete", "pruned", "failed"]):
@@ -72,19 +74,20 @@ def test_a_study_is_a_group_and_a_trial_a_run(analysis, tmp_path):
 
 
 def test_sync_makes_a_run_that_was_cut_off_again(analysis, tmp_path):
-    """What an attempt left behind is replaced by one complete run, from the journal alone."""
+    """What an earlier attempt left is replaced by one complete run, from the journal alone."""
     with WandbTracker(project="digits", pictures=0) as tracker:
         tracker.log(analysis, step=0)
+        tracker.finish("complete", timeout=DEADLINE)
     (file,) = tmp_path.glob("wandb/offline-run-*/*.wandb")
     (journal,) = tmp_path.glob("wwopt-journal/*.db")
     file.write_bytes(file.read_bytes()[:2000])  # as a full disk leaves it
     (lacking,) = verify()
     assert not lacking.ok
-    log = sqlite3.connect(journal.with_suffix(".sent"))
-    log.execute("UPDATE deliveries SET closed = 0")
-    log.commit()
-    log.close()
-    assert [synced.state for synced in sync()] == ["delivered"]
+    deliveries = sqlite3.connect(journal.with_suffix(".sent"))
+    deliveries.execute("UPDATE deliveries SET closed = 0")
+    deliveries.commit()
+    deliveries.close()
+    assert [synced.state for synced in delivered()] == ["delivered"]
     wandb.teardown()
     assert [run.ok for run in verify()] == [True]
 
@@ -104,6 +107,7 @@ def test_threads_do_not_mix(analysis, tmp_path):
             thread.start()
         for thread in threads:
             thread.join()
+        tracker.finish("complete", timeout=DEADLINE)
     for name, records in read_runs(tmp_path).items():
         assert [(row["ww/step"], row["number"]) for row in rows(records)] == [(step, int(name)) for step in range(5)]
 
@@ -116,7 +120,7 @@ def test_a_promotion_is_queued(analysis, tmp_path):
             trial = tracker.child(f"trial-{number}", params={"lr": 0.1}, tags={"study": "study"})
             trial.log(analysis, step=0)
             trial.finish(state)
-        tracker.flush(60)
+        tracker.flush(DEADLINE)
         for _ in range(2):
             assert tracker.promote("trial-0", "digits-net", "champion", weights="weights.pt") == "queued"
         with pytest.raises(ValueError, match="`best` must be a run that is complete, but 'trial-1' is pruned"):
@@ -127,13 +131,14 @@ def test_a_promotion_is_queued(analysis, tmp_path):
             tracker.promote("trial-0", "digits-net", "latest")
         with pytest.raises(FileNotFoundError, match=r"No such file: gone\.pt"):
             tracker.promote("trial-0", "digits-net", "champion", weights="gone.pt")
+        tracker.finish("complete", timeout=DEADLINE)
     wandb.teardown()
     records = read_runs(tmp_path)["digits-net-champion"]
     (artifact,) = records["artifact"]
     assert (artifact.name, artifact.type, sorted(artifact.aliases)) == ("digits-net", "model", ["champion", "latest"])
     assert sorted(entry.path for entry in artifact.manifest.contents) == ["analysis.npz", "weights.pt"]
     assert records["run"][0].job_type == "promotion"
-    assert [(each.state, each.ok) for each in sync()] == [("delivered", True), ("queued", True)]
+    assert [(each.state, each.ok) for each in delivered()] == [("delivered", True), ("queued", True)]
 
 
 def test_offline_unless_a_key_is_set(monkeypatch, tmp_path):

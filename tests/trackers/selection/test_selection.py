@@ -2,12 +2,12 @@
 
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import wwopt
+from tests.support.waiting import DEADLINE, delivered
 from wwopt.cli import run
 from wwopt_trackers import LocalTracker, MLflowTracker, WandbTracker, select, sync
 
@@ -21,13 +21,14 @@ def network(freedom, seed=0):
 
 
 def log(tracker, study="digits"):
-    """A study whose trials get worse with each step, so that the last look is what counts."""
+    """A study whose trials get worse with each step, so that the last network is what counts."""
     with tracker:
         for (name, freedom), state in zip(WIDTH.items(), ENDS, strict=True):
             trial = tracker.child(name, params={"freedom": freedom}, tags={"study": study})
             for step in (2, 10, 9):
                 trial.log(network(freedom + step), step=step, metrics={"loss": freedom})
             trial.finish(state)
+        tracker.finish("complete", timeout=DEADLINE)
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,7 @@ def logged(tmp_path_factory, migrated):
         )
         sync("mlflow-journal")
         log(WandbTracker(project="digits", mode="offline", journal="wandb-journal", pictures=0))
+        delivered("wandb-journal")  # and its sender has ended
         shutil.rmtree("wandb-journal")  # W&B's folder stands alone
     scores = {name: wwopt.AlphaScore()(network(freedom + 10)) for name, freedom in WIDTH.items()}
     return (
@@ -148,25 +150,3 @@ def test_the_command_line(logged, capsys, monkeypatch):
         error = capsys.readouterr().err
         assert error.count("\n") == 1
         assert message in error
-
-
-def test_sync_and_verify_on_the_command_line(analysis, store, capsys):
-    """0 when all is well; 1, with the point by name, when the store lacks one; pending when it cannot be reached."""
-    with MLflowTracker(experiment="digits", uri=store, offline=True, pictures=0) as tracker:
-        tracker.log(analysis, step=3, metrics={"loss": 0.5})
-    assert run(["verify"]) == 1
-    assert "and" in capsys.readouterr().out
-    assert run(["sync"]) == 0
-    assert ": delivered" in capsys.readouterr().out
-    assert run(["verify", "--json"]) == 0
-    (answer,) = json.loads(capsys.readouterr().out)
-    assert answer["points"] > 10
-    assert answer["missing"] == []
-    with MLflowTracker(experiment="digits", uri="http://127.0.0.1:9", offline=True, journal="away") as tracker:
-        tracker.log(analysis, step=3)
-    Path("away", "broken.db").write_text("no journal")
-    assert run(["sync", "away", "--json"]) == 1
-    states = {Path(each["journal"]).name.split("-")[0]: each for each in json.loads(capsys.readouterr().out)}
-    assert states["mlflow"]["state"] == "pending"
-    assert "does not answer" in states["mlflow"]["message"]
-    assert states["broken.db"]["state"] == "unreadable"

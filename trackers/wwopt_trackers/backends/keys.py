@@ -1,4 +1,4 @@
-"""Names of metrics as each backend takes them: reversible, and checked for collisions."""
+"""Keys of metrics: names escaped as each backend requires, reversibly, and checked for collisions."""
 
 from __future__ import annotations
 

@@ -25,16 +25,16 @@ def draw(journal: Journal, run: Run, *, worst: int) -> list[Path]:
     Parameters
     ----------
     journal : Journal
-        That holds the run.
+        The journal that holds the run.
     run : Run
-        Which.
+        The run whose last network is drawn.
     worst : int
         Layers, the worst first, whose spectra are drawn.
 
     Returns
     -------
     list of Path
-        Files; none where matplotlib is not installed, or no spectra were written.
+        Their files; none where matplotlib is not installed, or no spectra were written.
     """
     written = [artifact for artifact in journal.artifacts(run.id) if artifact.folder]
     if not written or find_spec("matplotlib") is None:
@@ -61,7 +61,7 @@ def alphas_over_training(entries: Sequence[Entry]) -> Figure:
     Parameters
     ----------
     entries : sequence of Entry
-        Of one run.
+        The entries of one run.
 
     Returns
     -------

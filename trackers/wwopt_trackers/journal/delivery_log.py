@@ -1,4 +1,4 @@
-"""The delivery log: how much of a journal its backend has, written by the sender alone."""
+"""The delivery log: how much of a journal its backend has, written by the sender alone, read by its supervisor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS faults (id INTEGER PRIMARY KEY, message TEXT);
 
 
 class DeliveryLog:
-    """What was delivered of a journal, in a file beside it.
+    """A log of what was delivered of a journal, in a file beside it.
 
     Parameters
     ----------

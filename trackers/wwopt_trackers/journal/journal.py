@@ -1,4 +1,4 @@
-"""The journal: a SQLite file that has every number before any backend is asked."""
+"""The journal: a SQLite file that has every number before a backend is called."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Journal:
     path : path
         The file. It is created when ``about`` is given.
     about : mapping, optional
-        What `wwopt_trackers.sync` needs in order to deliver: the kind of tracker and its arguments.
+        Kind and arguments of the tracker, by which `wwopt_trackers.sync` opens its backend.
 
     Raises
     ------
@@ -95,7 +95,7 @@ class Journal:
         )
 
     def close_run(self, run: str, state: str, reason: str) -> None:
-        """Record how a run ended; the first word stands."""
+        """Record how a run ended; only the first call counts."""
         self._write(
             "UPDATE runs SET state = ?, reason = ?, stop = ? WHERE id = ? AND state IS NULL",
             state,

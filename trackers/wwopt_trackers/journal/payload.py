@@ -68,7 +68,7 @@ def complete(folder: Path) -> Path:
 
 
 def distance(alpha: float) -> float:
-    """How far an alpha is from the range of 2 to 6; a layer without one is the worst."""
+    """Distance of an alpha from the range of 2 to 6; infinite for a layer without one."""
     return math.inf if math.isnan(alpha) else max(2 - alpha, alpha - 6, 0.0)
 
 

@@ -52,7 +52,7 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Delivery:
-    """How far a run has come: the backend's name for it, the last entry and artifact that it has, and its pictures."""
+    """The delivery of a run: the backend's name of it, the last entry and artifact there, its end and its figures."""
 
     remote: str | None = None
     entry: int = 0

@@ -1,4 +1,4 @@
-"""Where numbers come from: the program, its commit, the user."""
+"""Provenance of a run: the program, its git commit, and the user."""
 
 from __future__ import annotations
 

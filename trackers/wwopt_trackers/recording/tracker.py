@@ -48,7 +48,7 @@ class _Context:
 
 
 class RunTracker(_Context):
-    """A run at work: a trial, or the study's own."""
+    """A run that is open: a trial's, or the study's own."""
 
     def __init__(self, session: Session, run: str) -> None:
         self._session, self._run = session, run
@@ -95,13 +95,13 @@ class JournalTracker(_Context, ABC):
     Parameters
     ----------
     folder : path
-        Where the journals go.
+        Folder of the journals.
     run_name : str, optional
         Name of the study, or of the run.
     delivers : bool
         Bring the journal to the backend while it is written.
     pictures : int
-        Layers whose spectra are drawn when a run is complete; 0: no pictures at all.
+        Layers whose spectra are drawn when a run is complete; 0: no figures at all.
     """
 
     def __init__(
@@ -127,7 +127,7 @@ class JournalTracker(_Context, ABC):
         name : str
             Name of the run.
         params, tags : mapping
-            What the run was made with, and what it is. The tag ``study`` names the study.
+            Parameters and tags of the run; the tag ``study`` names the study.
         """
         return self._open(tags.get("study") or self.about["name"]).child(name, params=params, tags=tags)
 
@@ -139,7 +139,7 @@ class JournalTracker(_Context, ABC):
         analysis : Analysis or None
             What was measured; None: the metrics alone.
         step : int
-            Where in training; any order.
+            Step of the training; steps may come in any order.
         metrics : mapping of str to float, optional
             More numbers, under their own names.
         """
@@ -160,8 +160,8 @@ class JournalTracker(_Context, ABC):
         reason : str
             Why.
         timeout : float, optional
-            Longest wait in seconds; what is not delivered by then stays in the journal. None: half a minute, and no
-            longer than the backend answers.
+            Longest wait in seconds; what is not delivered by then stays in the journal. None: half a minute, or until
+            the backend fails.
         """
         with self._guard:
             session, root, self._session, self._root = self._session, self._root, None, None

@@ -25,7 +25,7 @@ REFUSED = 100  # analyses that are kept for another attempt while the disk is fu
 
 
 class Writer:
-    """Takes analyses from the training threads and writes their files.
+    """Takes analyses from the training threads, and writes their files in a thread of its own.
 
     Parameters
     ----------
@@ -34,7 +34,7 @@ class Writer:
     write : callable
         Writes an analysis into a folder.
     tick : callable
-        Called now and then.
+        Called every half second in which there is nothing to write.
     """
 
     def __init__(self, journal: Journal, write: Callable[[Analysis, Path], None], tick: Callable[[], None]) -> None:
@@ -51,7 +51,7 @@ class Writer:
         self._queue.put((entry, analysis))
 
     def close(self, timeout: float) -> bool:
-        """Write what was taken, and end; whether it came to that in time."""
+        """Write what was taken, and end; whether all was written in time."""
         self._queue.put(None)
         self._thread.join(timeout)
         return not self._thread.is_alive()

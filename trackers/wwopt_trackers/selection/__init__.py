@@ -1,4 +1,4 @@
-"""Choose among logged runs."""
+"""Selection among logged runs, by the spectra that they logged."""
 
 from wwopt_trackers.selection.select import STATES, Selection, select
 

@@ -1,4 +1,4 @@
-"""Choosing among past runs by what they logged, without their weights."""
+"""`select`: rank past runs by the spectra that they logged, without their weights."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COLUMNS = ("name", "study", "state", "step", "score", "alpha")
 
 @dataclass(frozen=True)
 class Selection:
-    """Past runs, the best first.
+    """A ranking of past runs, the best first.
 
     Attributes
     ----------

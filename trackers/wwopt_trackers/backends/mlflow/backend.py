@@ -32,7 +32,7 @@ KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the page op
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100
 LONGEST_PARAM, LONGEST_TAG = 6000, 8000
-ANSWER = 5.0  # seconds in which a server must answer
+ANSWER_TIMEOUT = 5.0  # seconds in which a server must answer
 
 
 class MLflowBackend:
@@ -205,9 +205,9 @@ class MLflowRun:
         if trials and "ww/score" in trials[0].data.metrics:
             best, score = trials[0].info, trials[0].data.metrics["ww/score"]
             link = f"#/experiments/{self._experiment}/runs/{best.run_id}"
-            pictures = f"{link}/artifacts/ww/alpha-by-layer.png"
+            figure = f"{link}/artifacts/ww/alpha-by-layer.png"
             self._client.set_tag(self.name, "wwopt.best", best.run_name)
-            note = f"Best trial: [{best.run_name}]({link}), score {score:.4g}; [its pictures]({pictures})."
+            note = f"Best trial: [{best.run_name}]({link}), score {score:.4g}; [its pictures]({figure})."
             self._client.set_tag(self.name, "mlflow.note.content", note)
 
 
@@ -217,7 +217,7 @@ def check_server(uri: str) -> None:
         import requests  # noqa: PLC0415  (comes with MLflow)
 
         try:
-            requests.get(f"{uri.rstrip('/')}/health", timeout=ANSWER)
+            requests.get(f"{uri.rstrip('/')}/health", timeout=ANSWER_TIMEOUT)
         except requests.RequestException as error:
             raise ConnectionError(f"MLflow at {uri} does not answer ({type(error).__name__})") from error
 

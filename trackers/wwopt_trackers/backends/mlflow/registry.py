@@ -1,4 +1,4 @@
-"""From a trial to the model registry."""
+"""MLflow's model registry: the model of a trial becomes a version with an alias."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def _version(client: MlflowClient, uri: str, name: str, run: Run, model: LoggedM
     for version in client.search_model_versions(f"name = '{name}'"):
         if version.run_id == run.info.run_id:
             return str(version.version)
-    # A store in a file looks a model up at the global tracking URI; a server must be asked by the model's own.
+    # A store in a file resolves a model's URI at the global tracking URI; a server resolves it at its own.
     served = urlsplit(uri).scheme in ("http", "https")
     source = model.model_uri if served else model.artifact_location
     created = client.create_model_version(name, source, run.info.run_id, model_id=model.model_id if served else None)

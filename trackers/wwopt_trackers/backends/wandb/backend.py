@@ -27,7 +27,7 @@ __all__ = ["ANALYSIS", "STEP", "WandbBackend", "WandbRun"]
 
 STEP = "ww/step"
 ANALYSIS = "ww-analysis"  # type of the artifact with the spectra of a step
-FLUSH = 30.0  # seconds in which a finished offline run must be complete on disk
+FILE_TIMEOUT = 60.0  # seconds in which a finished offline run must be complete on disk
 BINS = 64
 COLUMNS = ("name", "layer_type", "status", "N", "M", "alpha", "D", "stable_rank", "num_traps")
 
@@ -48,7 +48,7 @@ class WandbBackend:
         """W&B's own service holds what its server does not take."""
 
     def open(self, run: Run, parent: str | None, delivery: Delivery | None) -> WandbRun:  # noqa: ARG002
-        """Make a run from its start; what is left of an earlier attempt is removed, since it would be doubled."""
+        """Make a run from its start; what an earlier attempt left is removed, since it would be duplicated."""
         if delivery and delivery.remote:
             _remove_others(self._about, run.id)
         return WandbRun(self._about, run)
@@ -160,7 +160,7 @@ class WandbRun:
 
     def _wait_for_file(self, file: Path) -> None:
         """W&B says nothing of rows that a full disk refused: count them."""
-        end = time.monotonic() + FLUSH
+        end = time.monotonic() + FILE_TIMEOUT
         while not _complete(file, self._rows):
             if time.monotonic() > end:
                 raise OSError(f"{file} lacks rows: the disk may be full")

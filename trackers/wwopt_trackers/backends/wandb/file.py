@@ -1,4 +1,4 @@
-"""W&B's files as they lie on disk: records of the LevelDB log format."""
+"""Reader of W&B's offline files: records in the LevelDB log format."""
 
 from __future__ import annotations
 

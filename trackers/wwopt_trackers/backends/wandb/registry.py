@@ -1,4 +1,4 @@
-"""From a trial to W&B's registry: a model artifact on this disk at once, its link when W&B's server can be reached."""
+"""W&B's model registry: a model artifact on this disk at once, its link once W&B's server can be reached."""
 
 from __future__ import annotations
 

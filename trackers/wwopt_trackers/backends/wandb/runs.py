@@ -68,7 +68,7 @@ def _from_file(file: Path) -> LoggedRun:
 
 
 def _locate(file: Path, artifact: Any, step: int) -> Path:
-    """Where an artifact's spectra lie: where W&B says, or in the run's folder when that was moved."""
+    """File of an artifact's spectra: the one that W&B names, or that in the run's folder where this was moved."""
     (said,) = (Path(entry.local_path) for entry in artifact.manifest.contents if entry.path == SPECTRA)
     return said if said.exists() else file.parent / "ww" / f"step-{step:06d}" / SPECTRA
 
