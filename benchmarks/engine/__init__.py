@@ -1,1 +1,1 @@
-"""How fast the engine is, beside WeightWatcher, and how much memory it takes."""
+"""Speed and memory of the engine, beside WeightWatcher."""

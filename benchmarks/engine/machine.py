@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""Description of the machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PACKAGES = ("wwopt", "weightwatcher", "numpy", "scipy", "torch", "pandas")
 
 
 def describe_machine() -> str:
-    """One line for the machine, one for the versions, one for what else it did."""
+    """Describe the machine, the versions and the load, a line each."""
     lines = subprocess.run(["lscpu"], capture_output=True, text=True, check=False).stdout.splitlines()
     model = next((line.split(":")[1].strip() for line in lines if line.startswith("Model name")), platform.processor())
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +44,11 @@ class Memory:
         return 3 * self.largest + MARGIN
 
     def __str__(self) -> str:
-        """Say it in a sentence."""
+        """Describe it in a sentence."""
         return (
             f"A sharded safetensors of 4 GB ({SHARDS * (1 + SMALL_ONES)} layers, the largest 4096 x 4096) takes "
-            f"{self.peak:.0f} MB over an interpreter with torch ({self.before:.0f} MB); asked at most "
-            f"{self.allowed:.0f} MB, three times the largest layer as float64 ({self.largest:.0f} MB) and {MARGIN} MB."
+            f"{self.peak:.0f} MB over an interpreter with torch ({self.before:.0f} MB); at most {self.allowed:.0f} MB "
+            f"are allowed: three times the largest layer as float64 ({self.largest:.0f} MB) and {MARGIN} MB."
         )
 
 
@@ -84,7 +85,7 @@ def write_shards(folder: Path) -> Path:
 
 
 def _peak(arguments: list[str]) -> float:
-    """Run a child and watch its anonymous memory, in MB."""
+    """Run a child process and return the peak of its anonymous memory, in MB."""
     child = subprocess.Popen(
         [sys.executable, "-c", CHILD, *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -93,8 +94,6 @@ def _peak(arguments: list[str]) -> float:
     child.stdin.flush()
     status = Path(f"/proc/{child.pid}/status")
     peak = 0.0
-    import threading
-
     done = threading.Event()
     threading.Thread(target=lambda: (child.stdout.readline(), done.set()), daemon=True).start()
     while not done.is_set():

@@ -1,4 +1,4 @@
-"""Damaged files: valid ones of each format, and what is done to their headers."""
+"""Small valid files of each format, and mutations of their headers."""
 
 from __future__ import annotations
 
@@ -18,39 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SEEDS", "mutate"]
 
-EXTREMES = (
-    0,
-    1,
-    -1,
-    2,
-    3,
-    255,
-    1 << 15,
-    1 << 31,
-    (1 << 31) - 1,
-    1 << 32,
-    1 << 40,
-    (1 << 63) - 1,
-    1 << 63,
-    (1 << 64) - 1,
-)
-ODDITIES = (
-    *EXTREMES,
-    0.5,
-    1e300,
-    True,
-    None,
-    "",
-    "F32",
-    "F64",
-    "I4",
-    "..",
-    "x" * 1000,
-    [],
-    {},
-    [[[[]]]],
-    {"shape": []},
-)
+EXTREMES = (0, 1, -1, 2, 3, 255, 1 << 15, 1 << 31, (1 << 31) - 1, 1 << 32, 1 << 40, (1 << 63) - 1, 1 << 63,
+            (1 << 64) - 1)  # fmt: skip
+ODDITIES = (*EXTREMES, 0.5, 1e300, True, None, "", "F32", "F64", "I4", "..", "x" * 1000, [], {}, [[[[]]]],
+            {"shape": []})  # fmt: skip
 HEADER = 2000  # bytes at the front of a file that a mutation without knowledge of the format hits
 
 

@@ -1,4 +1,4 @@
-"""Simulate what the estimators give for noise: ``python -m benchmarks.engine.noise_alphas``, about ten minutes.
+"""Median alphas of random matrices by simulation: ``python -m benchmarks.engine.noise_alphas``, about ten minutes.
 
 Writes the table that `wwopt.null.noise_alpha` interpolates.
 """
@@ -21,7 +21,7 @@ GRID = {
     "Q": [1.0, 1.25, 1.5, 2.0, 4.0, 16.0, 256.0],
     "k": [1, 3, 9, 49],
 }
-MOST = 4096  # eigenvalues simulated; a stack of more is taken for one of as many
+MOST = 4096  # eigenvalues simulated; larger stacks take the value of the largest one below
 ESTIMATORS = ("mle", "peak", "tpl")
 TARGET = Path(wwopt.__file__).parent / "null" / "noise_alpha.json"
 
@@ -45,7 +45,7 @@ def main() -> None:
 
 
 def repeats(n: int) -> int:
-    """Choose how often: medians of small spectra scatter most, and cost least."""
+    """Number of repetitions; medians of small spectra scatter most, and cost least."""
     return int(np.clip(200_000 // n, 100, 1000)) | 1
 
 

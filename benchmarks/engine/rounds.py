@@ -1,4 +1,4 @@
-"""Two ways of doing the same work, timed in turn, so that whatever else the machine does hits both."""
+"""Two implementations of one workload, timed in turn, so that other load on the machine affects both."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Result", "Work", "compare", "seconds"]
+__all__ = ["Result", "Workload", "compare", "seconds"]
 
 
 @dataclass(frozen=True)
-class Work:
-    """One line of the table.
+class Workload:
+    """A row of the table.
 
     Attributes
     ----------
     name : str
         What is done.
     ours, theirs : callable
-        Do it; the ratio is the second's time over the first's.
-    asked, aimed : float
-        Ratios that the project asks of itself.
+        Run it with wwopt and with the other; the ratio is the other's time over wwopt's.
+    required, target : float
+        Ratios that must, and that should, be reached.
     rounds : int
         How often both are timed.
     """
@@ -32,8 +32,8 @@ class Work:
     name: str
     ours: Callable[[], object]
     theirs: Callable[[], object]
-    asked: float
-    aimed: float
+    required: float
+    target: float
     rounds: int = 5
 
 
@@ -41,7 +41,7 @@ class Work:
 class Result:
     """Medians over the rounds: seconds of both, and of the ratios with their extremes."""
 
-    work: Work
+    workload: Workload
     ours: float
     theirs: float
     ratios: tuple[float, ...]
@@ -52,17 +52,17 @@ class Result:
         return statistics.median(self.ratios)
 
 
-def compare(work: Work) -> Result:
-    """Time both in turn, after one of ours that fills caches and loads libraries."""
-    work.ours()
-    times = [(seconds(work.ours), seconds(work.theirs)) for _ in range(work.rounds)]
+def compare(workload: Workload) -> Result:
+    """Time both in turn, after a run that fills caches and loads libraries."""
+    workload.ours()
+    times = [(seconds(workload.ours), seconds(workload.theirs)) for _ in range(workload.rounds)]
     ours, theirs = zip(*times, strict=True)
     ratios = tuple(their / our for our, their in times)
-    return Result(work, statistics.median(ours), statistics.median(theirs), ratios)
+    return Result(workload, statistics.median(ours), statistics.median(theirs), ratios)
 
 
-def seconds(work: Callable[[], object]) -> float:
+def seconds(function: Callable[[], object]) -> float:
     """Time one run."""
     start = time.perf_counter()
-    work()
+    function()
     return time.perf_counter() - start

