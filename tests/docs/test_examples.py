@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import DEADLINE
+
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.py"))
 
 
@@ -18,7 +20,7 @@ def test_there_are_examples():
 def test_example_runs(example, tmp_path):
     """It ends well and prints something."""
     done = subprocess.run(
-        [sys.executable, example], cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, example], cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE, check=False
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()

@@ -7,9 +7,10 @@ import json
 import shutil
 import socket
 import subprocess
-import time
 import urllib.request
 from contextlib import contextmanager
+
+from tests.support.waiting import DEADLINE, wait_for
 
 FLAGS = (
     "--headless",
@@ -38,7 +39,7 @@ class Browser:
         """Ask the driver; without a body by GET."""
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json"}, method=method)
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
             return json.load(answer)["value"]
 
     def open(self, path, *, width=1280, height=900, dark=False):
@@ -73,6 +74,15 @@ class Browser:
         path.write_bytes(base64.b64decode(answer["data"]))
 
 
+def answers(port):
+    """Tell whether somebody listens at a port."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=DEADLINE).close()
+    except OSError:
+        return False
+    return True
+
+
 @contextmanager
 def chromium(profile):
     """Start a browser with an empty profile, and end it."""
@@ -83,12 +93,7 @@ def chromium(profile):
         [shutil.which("chromedriver"), f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        for _ in range(200):
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+        wait_for(lambda: answers(port), "chromedriver")
         browser = Browser(port, profile)
         try:
             yield browser
@@ -96,4 +101,4 @@ def chromium(profile):
             browser.ask("", method="DELETE")
     finally:
         driver.terminate()
-        driver.wait(timeout=20)
+        driver.wait(timeout=DEADLINE)

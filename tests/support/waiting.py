@@ -7,12 +7,12 @@ import time
 DEADLINE = 300.0  # seconds
 
 
-def wait_for(condition, what="it"):
+def wait_for(condition, what="it", *, pause=0.05):
     """Wait until a condition holds, and give what it returned."""
     end = time.monotonic() + DEADLINE
     while not (found := condition()):
         assert time.monotonic() < end, f"waited {DEADLINE:g} s for {what} in vain"
-        time.sleep(0.05)
+        time.sleep(pause)
     return found
 
 

@@ -8,6 +8,7 @@ import pytest
 import typer
 
 import wwopt
+from tests.support.waiting import DEADLINE
 from wwopt.cli import run
 from wwopt.cli.app import app
 
@@ -102,5 +103,5 @@ def without(package, code):
         "sys.meta_path[sys.meta_path.index(machinery.PathFinder)] = Finder\n"
     )
     return subprocess.run(
-        [sys.executable, "-c", block + code], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-c", block + code], capture_output=True, text=True, timeout=DEADLINE, check=False
     )

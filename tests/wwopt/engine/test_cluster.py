@@ -13,6 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import wwopt
+from tests.support.waiting import wait_for
 
 distributed = pytest.importorskip("distributed")
 
@@ -34,10 +35,8 @@ def kill(client, *, every):
     """SIGKILL one worker, or each, a moment after work has begun."""
 
     def strike():
-        deadline = time.monotonic() + 60
-        while not any(client.processing().values()) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        time.sleep(0.05)
+        wait_for(lambda: any(client.processing().values()), "the workers to begin", pause=0.01)
+        time.sleep(0.05)  # into the work
         pids = [worker.process.pid for worker in client.cluster.workers.values()]
         for pid in pids if every else pids[:1]:
             os.kill(pid, signal.SIGKILL)
