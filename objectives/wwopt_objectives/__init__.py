@@ -1,4 +1,4 @@
-"""Optuna objectives, pruners and constraints that look at weights alone."""
+"""Optuna objectives, pruners and constraints that read the weights alone."""
 
 try:
     import optuna as _optuna  # noqa: F401

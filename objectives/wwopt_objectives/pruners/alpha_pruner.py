@@ -51,7 +51,7 @@ class AlphaPruner(BasePruner):
         How much worse than the best finished trial a training may be and go on, as a share of the distance
         from the best to the median finished trial.
     wrapped_pruner : BasePruner, optional
-        Another pruner, which is asked when this one sees no reason.
+        Another pruner, asked where this one finds no reason.
 
     Notes
     -----

@@ -14,11 +14,8 @@ from wwopt.weights import open_weights
 from wwopt_objectives.trial.health import MAX_TRAP_ENERGY, MIN_STABLE_RANK
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from wwopt.arrays import Values
     from wwopt.weights import WeightMatrix
-
-    Stack = NDArray[np.floating[Any]]
 
 __all__ = ["fails_quick_check"]
 
@@ -62,7 +59,7 @@ def _seems_broken(matrix: WeightMatrix) -> bool:
         )
 
 
-def _stands_out(stack: Stack, energies: Stack) -> bool:
+def _stands_out(stack: Values, energies: Values) -> bool:
     """Whether an element of any matrix may be a trap: most have none, and their extremes tell it."""
     size = stack[0].size
     mean = stack.mean(axis=(1, 2))
@@ -71,7 +68,7 @@ def _stands_out(stack: Stack, energies: Stack) -> bool:
     return not bool((farthest <= np.sqrt(variance) * size**0.25).all())  # NaN may be anything
 
 
-def _largest_eigenvalue(stack: Stack, energies: Stack) -> float:
+def _largest_eigenvalue(stack: Values, energies: Values) -> float:
     """Largest eigenvalue of any W'W of a stack, from below; near where one direction holds most of a matrix."""
     v = stack[np.arange(len(stack)), energies.argmax(axis=1)][:, :, None]
     for _ in range(ITERATIONS):

@@ -1,4 +1,4 @@
-"""The winner's weights and analysis, kept in an Optuna artifact store."""
+"""Weights and analysis of the best trial, kept in an Optuna artifact store."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from optuna.artifacts import FileSystemArtifactStore, download_artifact
+from optuna.trial import TrialState
 from safetensors.torch import load_file
 
 from wwopt.analysis import Analysis
@@ -28,7 +29,7 @@ FILES = {"weights": "weights.safetensors", "analysis": "analysis.npz"}
 
 @dataclass(frozen=True)
 class Best:
-    """The winning trial with what was kept of it.
+    """The best trial with what was kept of it.
 
     Attributes
     ----------
@@ -60,23 +61,36 @@ def load_best(
     trial: optuna.trial.FrozenTrial | None = None,
     artifact_store: ArtifactStore | None = None,
 ) -> Best:
-    """Load the weights and the analysis of a study's winner; with two directions of the one that `select` chooses.
+    """Load the weights and the analysis of the best trial; with two directions, of the one that `select` chooses.
 
     Parameters
     ----------
     study : optuna.Study
         A study that was run with `AlphaObjective`.
     trial : optuna.trial.FrozenTrial, optional
-        One of its trials, what `select` chose for example; None for the winner.
+        One of its trials, such as the one that `select` chose; None for the best.
     artifact_store : optional
         The store that the objective was given; None for its default folder.
 
     Raises
     ------
     ValueError
-        No trial is complete and feasible, or nothing was kept of the winner.
+        No trial is complete and feasible, or no weights were kept of it.
+
+    Examples
+    --------
+    >>> import optuna, tempfile, torch
+    >>> from wwopt_objectives import AlphaObjective
+    >>> store = FileSystemArtifactStore(tempfile.mkdtemp())
+    >>> def train(trial):
+    ...     torch.manual_seed(trial.number)
+    ...     return torch.nn.Linear(100, trial.suggest_int("width", 60, 90))
+    >>> study = optuna.create_study(direction="minimize")
+    >>> study.optimize(AlphaObjective(train, artifact_store=store), n_trials=3)
+    >>> sorted(load_best(study, artifact_store=store).state_dict)
+    ['bias', 'weight']
     """
-    trial = trial or _winner(study)
+    trial = trial or _best_trial(study)
     ids = trial.user_attrs.get(ARTIFACTS)
     if ids is None:
         raise ValueError(
@@ -91,15 +105,23 @@ def load_best(
         return Best(trial, load_file(paths["weights"]), Analysis.load(paths["analysis"]))
 
 
-def _winner(study: optuna.Study) -> optuna.trial.FrozenTrial:
+def _best_trial(study: optuna.Study) -> optuna.trial.FrozenTrial:
     if len(study.directions) > 1:
         return select(study)
     try:
         return study.best_trial
     except ValueError as error:
-        reasons = Counter(str(trial.user_attrs.get(PRUNED_BY) or trial.state.name) for trial in study.trials)
+        reasons = Counter(map(_why_not_best, study.trials))
         common = f" Most common: {reasons.most_common(1)[0][0]}." if reasons else ""
         raise ValueError(
-            f"None of the {len(study.trials)} trials of {study.study_name!r} is complete and feasible, so there is no "
-            f"winner.{common} Run more trials, or change the search space."
+            f"None of the {len(study.trials)} trials of {study.study_name!r} is complete and feasible, so none is the "
+            f"best.{common} Run more trials, or change the search space."
         ) from error
+
+
+def _why_not_best(trial: optuna.trial.FrozenTrial) -> str:
+    """Say why a trial was pruned, which of its constraints are broken, or its state."""
+    broken = [name for name, value in trial.constraints.items() if value > 0]
+    if trial.state == TrialState.COMPLETE and broken:
+        return f"infeasible by {', '.join(broken)}"
+    return str(trial.user_attrs.get(PRUNED_BY) or trial.state.name.lower())

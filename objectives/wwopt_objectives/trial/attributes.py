@@ -3,13 +3,13 @@
 __all__ = [
     "ARTIFACTS",
     "ARTIFACT_FOLDER",
-    "OF_A_TRIAL",
     "PRUNED_BY",
     "SCORE",
     "STATE",
     "STEP",
     "SUMMARY",
     "TRAIN_LOSS",
+    "TRIAL_ATTRIBUTES",
 ]
 
 SCORE = "ww_score"  # of a trial: its score and the terms; of a study: the score's name, version and parameters
@@ -21,4 +21,4 @@ PRUNED_BY = "ww_pruned_by"
 ARTIFACTS = "ww_artifacts"
 ARTIFACT_FOLDER = "ww_artifact_folder"  # of a study
 
-OF_A_TRIAL = (STATE, SCORE, SUMMARY, STEP, TRAIN_LOSS, PRUNED_BY, ARTIFACTS)
+TRIAL_ATTRIBUTES = (STATE, SCORE, SUMMARY, STEP, TRAIN_LOSS, PRUNED_BY, ARTIFACTS)

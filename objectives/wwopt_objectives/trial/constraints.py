@@ -41,6 +41,19 @@ def apply_constraints(trial: optuna.Trial, analysis: Analysis) -> dict[str, floa
     -------
     dict of str to float
         The values, always the same keys in the same order.
+
+    Examples
+    --------
+    >>> import optuna, torch, wwopt
+    >>> def objective(trial):
+    ...     torch.manual_seed(0)
+    ...     analysis = wwopt.analyze(torch.nn.Linear(100, trial.suggest_int("width", 60, 90)))
+    ...     apply_constraints(trial, analysis)
+    ...     return analysis.summary["alpha"]
+    >>> study = optuna.create_study()
+    >>> study.optimize(objective, n_trials=1)
+    >>> sorted(study.trials[0].constraints)
+    ['ww_collapsed', 'ww_trapped', 'ww_undertrained', 'ww_unusable']
     """
     values = _values(analysis)
     _set(trial, values)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import optuna
 
 from wwopt.engine.analyze import analyze
-from wwopt_objectives.trial.attributes import OF_A_TRIAL, PRUNED_BY, SCORE, STATE, STEP, SUMMARY, TRAIN_LOSS
+from wwopt_objectives.trial.attributes import PRUNED_BY, SCORE, STATE, STEP, SUMMARY, TRAIN_LOSS, TRIAL_ATTRIBUTES
 from wwopt_objectives.trial.constraints import apply_constraints, fail_constraints
 from wwopt_objectives.trial.evaluation import Evaluation
 from wwopt_objectives.trial.prune_reason import prune_reason
@@ -108,13 +108,13 @@ class TrialRecorder:
         return evaluation
 
     def prune_reason(self) -> str | None:
-        """Report the last evaluation to Optuna; why the study's pruner would stop the trial, None where it goes on."""
+        """Report the last evaluation to Optuna, and get why its pruner would stop the trial; None where it goes on."""
         trial, last = self._trial, self._last
         if last is None:
             return None
         if len(trial.study.directions) == 1:  # with more Optuna takes no reports
             trial.report(last.score, last.step)
-        # As `should_prune` asks, but with the state that `AlphaPruner` reads: a read and a commit less each time.
+        # What `should_prune` does, with the state that `AlphaPruner` reads: a read and a commit less each time.
         frozen = trial._get_latest_trial()  # noqa: SLF001
         frozen.user_attrs = {**frozen.user_attrs, STATE: self._state}
         return prune_reason(trial.study.pruner, trial.study, frozen)
@@ -171,6 +171,7 @@ class TrialRecorder:
             run.finish(state, reason=reason)
 
     def _explain(self, analysis: Analysis) -> Explanation:
+        """Score an analysis; a score that is not finite becomes the score's ``maximum``."""
         explanation = self._score.explain(analysis)
         if math.isfinite(explanation["score"]):
             return explanation
@@ -205,7 +206,7 @@ class TrialRecorder:
 
 def _reset(trial: optuna.Trial) -> None:
     """Drop what a retried trial inherits from the one that died."""
-    for key in OF_A_TRIAL:
+    for key in TRIAL_ATTRIBUTES:
         if trial.user_attrs.get(key) is not None:
             trial.set_user_attr(key, None)
 

@@ -36,6 +36,18 @@ def select(study: Study, *, loss_weight: float = 0.25) -> FrozenTrial:
     ------
     ValueError
         No trial is complete and feasible with a training loss, or the weight is out of range.
+
+    Examples
+    --------
+    >>> import optuna, torch
+    >>> from wwopt_objectives import AlphaObjective
+    >>> def train(trial):
+    ...     torch.manual_seed(trial.number)
+    ...     return torch.nn.Linear(100, trial.suggest_int("width", 60, 90)), 0.5  # a model and its training loss
+    >>> study = optuna.create_study(direction="minimize")
+    >>> study.optimize(AlphaObjective(train, artifact_store=False), n_trials=2)
+    >>> select(study).number == study.best_trial.number
+    True
     """
     if not 0 <= loss_weight <= 1:
         raise ValueError(f"`loss_weight` must be between 0 and 1, got {loss_weight}.")

@@ -1,5 +1,6 @@
 """`load_best` on studies that kept weights, or none."""
 
+import optuna
 import pytest
 import torch
 from optuna.artifacts import FileSystemArtifactStore
@@ -8,8 +9,8 @@ from tests.support.studies import run
 from wwopt_objectives import AlphaScore, load_best
 
 
-def test_the_winner_is_kept(network, tmp_path):
-    """`load_best` gives back the winner's weights and analysis, from the default folder and from a store."""
+def test_the_best_trial_is_kept(network, tmp_path):
+    """`load_best` gives back the best trial's weights and analysis, from the default folder and from a store."""
     train = lambda trial: network([0.9, 0.5, 0.0][trial.number])  # noqa: E731
     for store in (None, FileSystemArtifactStore(tmp_path)):
         study = run(train, n_trials=3, artifact_store=store)
@@ -25,8 +26,15 @@ def test_nothing_kept_is_said(network):
         load_best(run(lambda _: network(), artifact_store=False))
 
 
-def test_no_winner_is_said_with_the_reason(network):
+def test_no_best_trial_is_said_with_the_reason(network):
     """Where every trial was pruned, `load_best` says so and why."""
     study = run(lambda _: iter([network(6.0)]), n_trials=2)
     with pytest.raises(ValueError, match=r"None of the 2 trials .* Most common: collapsed: a stable rank"):
+        load_best(study)
+
+
+def test_complete_trials_that_are_infeasible_are_named():
+    """Where networks are complete but broken, the constraint is the reason."""
+    study = run(lambda _: torch.nn.Linear(4, 4), n_trials=2, pruner=optuna.pruners.NopPruner())
+    with pytest.raises(ValueError, match=r"Most common: infeasible by ww_collapsed, ww_trapped, ww_undertrained, "):
         load_best(study)

@@ -11,6 +11,7 @@ from optuna.trial import TrialState
 from tests.support.studies import run
 from wwopt_objectives import AlphaScore, load_best
 from wwopt_objectives.trial.constraints import CONSTRAINTS
+from wwopt_objectives.trial.recorder import TrialRecorder
 
 
 def test_attributes_are_plain_json(network, diverged):
@@ -158,3 +159,26 @@ def test_trackers_get_every_evaluation_and_the_end(network):
     assert ends["trial-1"][0] == "pruned"
     assert "stable rank" in ends["trial-1"][1]
     assert ends["trial-2"] == ("failed", "RuntimeError: no data")
+
+
+def test_a_trial_without_an_evaluation_has_no_result():
+    """Completing it is an error that says so."""
+    recorder = TrialRecorder(optuna.create_study().ask(), score=AlphaScore())
+    assert recorder.last_step is None
+    assert recorder.prune_reason() is None
+    with pytest.raises(RuntimeError, match="nothing was evaluated"):
+        recorder.complete()
+
+
+def test_an_interrupted_trial_is_infeasible(network):
+    """Also Ctrl-C leaves the trial marked, and ends its runs as failed."""
+
+    def train(trial):
+        yield network()
+        raise KeyboardInterrupt
+
+    tracker, study = WritingTracker(), optuna.create_study()
+    with pytest.raises(KeyboardInterrupt):
+        run(train, study=study, trackers=[tracker])
+    assert min(study.trials[0].constraints.values()) > 0
+    assert tracker.calls[-1] == ("finish", "trial-0", "failed", "KeyboardInterrupt: ")
