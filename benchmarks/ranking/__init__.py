@@ -1,1 +1,1 @@
-"""Series of networks of several depths, widths, epochs and amounts of data, ranked by their weights alone."""
+"""Evidence on `wwopt.rank`: series of networks that differ in depth, width, epochs or amount of data."""

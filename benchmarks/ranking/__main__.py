@@ -1,4 +1,4 @@
-"""Rank series of networks by their weights alone and compare the order with that of their errors."""
+"""Rank series of networks by their weights alone, and correlate the ranking with their test errors."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BASELINES = (
     "depth",
     "loss",
 )
-LESS_IS_WORSE = ("stable_rank", "parameters", "depth")
+HIGHER_IS_BETTER = ("stable_rank", "parameters", "depth")
 PUBLISHED = {  # top-1 errors in percent on ImageNet, as torchvision publishes them; the order of GPT-2's sizes
     "VGG": {"vgg11": 30.98, "vgg13": 30.07, "vgg16": 28.41, "vgg19": 27.62},
     "VGG with batch norm": {"vgg11_bn": 29.62, "vgg13_bn": 28.45, "vgg16_bn": 26.63, "vgg19_bn": 25.76},
@@ -37,7 +37,7 @@ PUBLISHED = {  # top-1 errors in percent on ImageNet, as torchvision publishes t
 
 
 def tau(numbers: pd.Series[float], errors: pd.Series[float]) -> float:
-    """Kendall's, NaN where a number does not vary."""
+    """Kendall's tau-b; NaN where one of the two does not vary."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return float(kendalltau(numbers, errors).statistic)
@@ -51,7 +51,7 @@ def partial_tau(numbers: pd.Series[float], errors: pd.Series[float], size: pd.Se
 
 
 def judge(members: list[Member]) -> dict[str, float | str]:
-    """Correlate what `rank` goes by, and every baseline, with the error."""
+    """Correlate the values that `rank` ranks by, and every baseline, with the test error."""
     ranking = rank({str(i): member.state for i, member in enumerate(members)})
     table = ranking.table.loc[[str(i) for i in range(len(members))]].copy()
     table["depth"] = [member.recipe.depth for member in members]
@@ -60,11 +60,11 @@ def judge(members: list[Member]) -> dict[str, float | str]:
     row: dict[str, float | str] = {"metric": ranking.metric, "chosen": tau(table["value"], errors)}
     row["given size"] = partial_tau(table["value"], errors, table["parameters"])
     row["regret"] = float(errors[ranking.best] - errors.min())
-    return row | {name: (-1 if name in LESS_IS_WORSE else 1) * tau(table[name], errors) for name in BASELINES}
+    return row | {name: (-1 if name in HIGHER_IS_BETTER else 1) * tau(table[name], errors) for name in BASELINES}
 
 
 def trained(seeds: int) -> str:
-    """Train the series and lay out mean correlations with the error, in Markdown; 1 is the right order."""
+    """Train the series; return a table of mean correlations with the test error, in Markdown."""
     lines = ["| series | ranked by | tau | given size | regret, points | " + " | ".join(BASELINES) + " |"]
     lines.append("|---" * (5 + len(BASELINES)) + "|")
     for name in SERIES:
@@ -79,7 +79,7 @@ def trained(seeds: int) -> str:
 
 
 def published(folder: Path) -> str:
-    """Rank the tables of the Nature paper, a folder with a CSV for each network."""
+    """Rank the networks of the Nature paper by its tables, a CSV per network in a folder."""
     lines = ["| series | ranked by | tau with the published error | order |", "|---|---|---|---|"]
     for name, errors in PUBLISHED.items():
         ranking = rank({network: folder / f"{network}.csv" for network in errors})
@@ -93,7 +93,7 @@ def _number(value: float) -> str:
 
 
 def main() -> None:
-    """Print the table of the trained series, and of the published ones where their tables are at hand."""
+    """Print the table of the trained series, and with `--published` that of the published networks."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ranking", description=__doc__)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--published", type=Path, help="the folder `data` of CalculatedContent/ww-trends-2020")

@@ -1,4 +1,4 @@
-"""Networks that differ in one thing, trained on digits, with their error on images that they never saw."""
+"""Series of networks that differ in one hyper-parameter, trained on digits, with their test errors."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.watching.networks import Digits
 
 __all__ = ["SERIES", "Member", "Recipe", "train_series"]
 
-TRAINING = 1200  # images; the rest measures the error
+TRAINING = 1200  # images; the rest is the test set
 BATCH = 64
 
 
@@ -30,7 +30,7 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Member:
-    """A trained network: its weights, its recipe and its error in percent."""
+    """A trained network: its weights, its recipe, its test error in percent and its training loss."""
 
     state: dict[str, torch.Tensor]
     recipe: Recipe
@@ -48,7 +48,7 @@ SERIES: dict[str, list[Recipe]] = {
 
 
 def train_series(name: str, seed: int) -> Iterator[Member]:
-    """Train all members of a series; those of one seed see the images in the same order."""
+    """Train all members of a series; those of one seed have the same images in the same order."""
     digits = Digits.load()
     order = torch.randperm(len(digits.images), generator=torch.Generator().manual_seed(seed))
     images, classes = digits.images[order].flatten(1), digits.classes[order]

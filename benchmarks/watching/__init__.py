@@ -1,1 +1,1 @@
-"""Faults built from real networks, and changes that are none: what `wwopt.compare` finds of both."""
+"""Evidence on `wwopt.compare`: faults in real networks, which it must find, and harmless changes."""

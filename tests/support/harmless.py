@@ -1,4 +1,4 @@
-"""Changes that leave a network the same function, or as good as it was."""
+"""Changes after which a network computes the same function, or one as good."""
 
 from __future__ import annotations
 
@@ -11,6 +11,19 @@ from tests.support.faults import bf16, int8_per_channel, int8_per_tensor
 
 if TYPE_CHECKING:
     from tests.support.faults import State
+
+__all__ = [
+    "CONVERSIONS",
+    "HARMLESS",
+    "Change",
+    "cnn_normalised",
+    "cnn_relu",
+    "cnn_units",
+    "minilm_embeddings",
+    "minilm_heads",
+    "minilm_units",
+    "minilm_values",
+]
 
 Change = Callable[["State", torch.Generator], "State"]
 
