@@ -48,7 +48,7 @@ evidence: $(VENV)/.test  ## train 1,500 networks, judge the scores and pruners, 
 drill: $(VENV)/.test  ## kill MLflow's server and a training, and count what arrived (about three minutes)
 	$(BIN)/python -m tests.support.drill $(ARGS)
 
-hooks: $(VENV)/.dev  ## let git run ruff, mypy and the layers before each commit
+hooks: $(VENV)/.dev  ## run ruff, mypy, layers and file sizes before each commit (pre-commit)
 	$(BIN)/pre-commit install
 
 constraints: $(VENV)/.dev  ## pin what the requirements resolve to; ARGS=--upgrade takes the newest versions
