@@ -1,19 +1,31 @@
-"""Names that come from files: as they may be shown to people, and in an order that people expect."""
+"""Text: names from files made safe to show, natural sort order, and several names in one cell of a table."""
 
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-__all__ = ["by_number", "printable"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["by_number", "join_names", "printable", "split_names"]
+
+SEPARATOR = " + "
 
 
 def by_number(name: str) -> list[tuple[int, int, str]]:
-    """Key that orders epoch-2 before epoch-10."""
+    """Sort key that orders numbers in names by value.
+
+    Examples
+    --------
+    >>> sorted(["epoch-10", "epoch-2"], key=by_number)
+    ['epoch-2', 'epoch-10']
+    """
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def printable(text: object) -> str:
-    r"""Replace every character that would not be seen, or would act on a terminal, by its escape.
+    r"""Replace every character that is invisible, or that a terminal would act on, by its escape.
 
     Examples
     --------
@@ -21,3 +33,19 @@ def printable(text: object) -> str:
     'fc\\x1b[2J'
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(text))
+
+
+def join_names(names: Iterable[str]) -> str:
+    """Join names into one cell of a table, as in `Analysis.pairs`, and in the files that keep it."""
+    return SEPARATOR.join(names)
+
+
+def split_names(cell: str) -> list[str]:
+    """Read the names back from a cell that `join_names` wrote, perhaps into a file.
+
+    Examples
+    --------
+    >>> split_names(join_names(["stem", "block.down"]))
+    ['stem', 'block.down']
+    """
+    return cell.split(SEPARATOR)

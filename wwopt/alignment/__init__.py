@@ -1,4 +1,4 @@
-"""Who writes what whom reads, and how well that fits: from matrices to the pairs of an analysis."""
+"""Alignment of neighbouring layers: which layers write and read each hidden space, and how well they fit."""
 
 from wwopt.alignment.pairs import PAIR_COLUMNS, align, subspace_alignment
 

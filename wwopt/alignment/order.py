@@ -1,4 +1,4 @@
-"""The order of a network's layers, where a file keeps them in the order of the alphabet, as safetensors does."""
+"""Order of a network's layers, restored from their names where a file sorts them, as safetensors does."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 __all__ = ["in_network_order"]
 
-Place = tuple[int, list[tuple[int, int, str]]]
+SortKey = tuple[int, list[tuple[int, int, str]]]
 
-PART = re.compile(r"\.(q|k|v|gate|up|[ifgorzn])$")  # of a fused tensor, which is taken apart in its own order
+PART = re.compile(r"\.(q|k|v|gate|up|[ifgorzn])$")  # of a fused tensor, whose parts keep their own order
 GATES = re.compile(r"weight_(ih|hh)_(l\d+(_reverse)?)")
-ROLES = (  # what parts of names say of where a layer stands among its neighbours, and in which order
+ROLES = (  # patterns for a part of a layer's name, in the order in which such layers follow each other
     r".*(emb|wte|wpe|words|tokens|patch|stem|places|position|shared).*|conv_in",
     r"",  # all others: numbers, blocks, convolutions
     r"decoder",
@@ -40,24 +40,24 @@ OTHERS, QUERIES, VALUES, OUTPUT = 1, 4, 6, 7
 
 
 def in_network_order(matrices: Sequence[WeightMatrix]) -> list[WeightMatrix]:
-    """Sort layers that stand in the order of the alphabet by what their names say; others stay as they are."""
+    """Sort layers by the roles in their names where they are in alphabetical order; else keep their order."""
     names = [matrix.name for matrix in matrices]
     whole = [PART.sub("", name) for name in names]
     if names != sorted(names) and whole != sorted(whole):
         return list(matrices)
-    attention = {path for name in names for path in _attending(name)}
-    return sorted(matrices, key=lambda matrix: _places(matrix.name, attention))
+    attention = {path for name in names for path in _attention_paths(name)}
+    return sorted(matrices, key=lambda matrix: _sort_key(matrix.name, attention))
 
 
-def _attending(name: str) -> list[str]:
-    """Paths of the modules around queries, keys and values; those of a fused layer are one level further down."""
+def _attention_paths(name: str) -> list[str]:
+    """Paths of the module around a query, key or value; of a fused layer it is one level further up."""
     *path, leaf = name.split(".")
     is_one = QUERIES <= _role(leaf.lower(), attends=True) <= VALUES
     return [".".join(path), ".".join(path[:-1])] if is_one else []
 
 
-def _places(name: str, attention: set[str]) -> list[Place]:
-    """Role of each part of a name, and its numbers as numbers."""
+def _sort_key(name: str, attention: set[str]) -> list[SortKey]:
+    """Role of each part of a name, and its numbers by value."""
     parts = GATES.sub(lambda found: f"{found[2]} {'0' if found[1] == 'ih' else '1'}", name).lower().split(".")
     path = name.split(".")
     return [

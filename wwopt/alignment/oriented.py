@@ -1,4 +1,4 @@
-"""Layers' matrices turned so that it is known what they read and what they write."""
+"""`Oriented`: a layer's matrix whose input and output axes are known."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ GPT2 = ("c_attn", "q_attn", "c_fc", "c_proj")
 
 @dataclass(frozen=True)
 class Oriented:
-    """A layer of known sides; ``by_inputs`` says that it is stored with a row for each input."""
+    """Layer whose input and output axes are known; ``by_inputs`` where it is stored with a row for each input."""
 
     matrix: WeightMatrix
     by_inputs: bool
 
     @property
     def outputs(self) -> int:
-        """Width of what it writes."""
+        """Number of outputs."""
         return self._sides[0]
 
     @property
     def inputs(self) -> int:
-        """Width of what it reads."""
+        """Number of inputs."""
         return self._sides[1]
 
     def fits(self, width: int) -> bool:
-        """Whether it reads a space of this width; a dense layer may read it at several places, flattened."""
+        """Whether it can read a space of this width; a dense layer may read several positions, flattened."""
         return self.inputs == width or (self.matrix.layer_type == "dense" and self.inputs % width == 0)
 
     def written(self) -> Floats:
-        """Weights as (outputs, everything else)."""
+        """Return the weights, shape (outputs, everything else)."""
         return self._turned(outputs_first=True)
 
     def read(self, width: int, *, maps: bool) -> Floats:
-        """Weights as (width, everything else); of flattened maps the places of a channel stand together."""
+        """Return the weights, shape (width, everything else); in flattened maps each channel is contiguous."""
         rows = self._turned(outputs_first=False)
         if maps:
             return rows.reshape(width, -1)
@@ -64,7 +64,7 @@ class Oriented:
 
 
 def orient(matrices: Sequence[WeightMatrix]) -> dict[str, Oriented]:
-    """Layers by name, of those whose sides can be told; dense layers of GPT-2 and its kin have a row for each input."""
+    """Return the layers whose axes are known, by name; GPT-2's dense layers have a row for each input."""
     gpt2 = any(_leaf(matrix.name) == "c_fc" and matrix.transposed for matrix in matrices)
     return {
         matrix.name: Oriented(

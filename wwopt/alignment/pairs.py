@@ -1,4 +1,4 @@
-"""How neighbouring layers fit: whether what one writes is what the next reads."""
+"""`align`: the overlap between the directions in which layers write a hidden space and those in which it is read."""
 
 from __future__ import annotations
 
@@ -8,39 +8,50 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import linalg
 
-from wwopt.alignment.graph import Space, spaces_by_graph, spaces_by_order
+from wwopt.alignment.graph import spaces_by_graph
 from wwopt.alignment.order import in_network_order
 from wwopt.alignment.oriented import Oriented, orient
+from wwopt.alignment.sequence import spaces_by_order
+from wwopt.text import join_names
 
 if TYPE_CHECKING:
+    from wwopt.alignment.spaces import Space
     from wwopt.arrays import Floats
     from wwopt.weights import WeightMatrix
 
 __all__ = ["PAIR_COLUMNS", "align", "subspace_alignment"]
 
 PAIR_COLUMNS = ("writers", "readers", "width", "k", "alignment")
-SWEEPS = 3
+SWEEPS = 3  # of the balancing
 FEWEST_DIRECTIONS = 8
-TINY = 1e-12
-PARTS = ("v", "gate", "up")  # of a fused layer, that its output carries on
+TINY = 1e-12  # norm of a dead unit over the largest
+PARTS = ("v", "gate", "up")  # of a fused layer, whose outputs are passed on
 
 
 def align(source: object, matrices: Sequence[WeightMatrix]) -> list[dict[str, object]]:
-    """Find the hidden spaces of a network, and measure each whose writers and readers fit together.
+    """Measure the hidden spaces of a network whose writers and readers have matching shapes.
 
     Parameters
     ----------
     source : object
-        A `torch.nn.Module`, whose graph tells who reads whom; of anything else order and shape do.
+        A `torch.nn.Module` is matched by its graph, where it can be traced; anything else by order and shape.
     matrices : sequence of WeightMatrix
-        Of the source.
+        The source's weights.
 
     Returns
     -------
     list of dict
-        With `PAIR_COLUMNS`: names joined by `` + ``, the width of the space, the number of directions compared,
-        and the alignment, 0 for random layers and 1 where the subspaces are the same; NaN where values are not
-        finite.
+        With `PAIR_COLUMNS`: the names of the writers and of the readers as `join_names` writes them, the width of the
+        space, the number of directions compared, and the alignment: 0 for random layers, 1 where the subspaces are the
+        same, NaN where values are not finite.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from wwopt.weights import open_weights
+    >>> model = torch.nn.Sequential(torch.nn.Linear(64, 96), torch.nn.ReLU(), torch.nn.Linear(96, 64))
+    >>> [(row["writers"], row["readers"], row["width"]) for row in align(model, open_weights(model).matrices)]
+    [('0', '2', 96)]
     """
     import torch  # noqa: PLC0415  (heavy)
 
@@ -67,7 +78,7 @@ def _by_order(matrices: Sequence[WeightMatrix], known: Mapping[str, Oriented]) -
 
 
 def _named(name: str, known: Mapping[str, Oriented], parts: Sequence[str]) -> list[Oriented]:
-    """Give the layer of a name, or the parts of it where it is fused of several."""
+    """Return the layer of a name, or its parts where it is a fused layer."""
     if name in known:
         return [known[name]]
     return [known[key] for part in parts if (key := f"{name}.{part}") in known]
@@ -87,8 +98,8 @@ def _measure(writers: Sequence[Oriented], readers: Sequence[Oriented], outputs: 
     F = np.hstack([writer.written() for writer in writers])
     G = np.hstack([reader.read(width, maps=maps) for reader in readers])
     return {
-        "writers": " + ".join(writer.matrix.name for writer in writers),
-        "readers": " + ".join(reader.matrix.name for reader in readers),
+        "writers": join_names(writer.matrix.name for writer in writers),
+        "readers": join_names(reader.matrix.name for reader in readers),
         "width": width,
         "k": k,
         "alignment": subspace_alignment(F, G, k),
@@ -98,15 +109,14 @@ def _measure(writers: Sequence[Oriented], readers: Sequence[Oriented], outputs: 
 def subspace_alignment(F: Floats, G: Floats, k: int) -> float:
     """Overlap of the leading ``k`` directions in which F writes with those in which G reads.
 
-    Both are first balanced: a unit that is written loudly and read softly counts as in the reverse case, so that the
-    number does not change when a ReLU's or a normalisation's unit is rescaled.
+    Both are balanced first, so that the number does not change when a unit of a ReLU or a normalisation is rescaled.
 
     Parameters
     ----------
     F : array, shape (h, a)
-        What is written, a row for each of the ``h`` units.
+        Weights of the writers, a row for each of the ``h`` units.
     G : array, shape (h, b)
-        What is read of them.
+        Weights of the readers, a row for each unit.
     k : int
         Number of directions, less than h.
 
@@ -114,6 +124,12 @@ def subspace_alignment(F: Floats, G: Floats, k: int) -> float:
     -------
     float
         0 on average for random matrices, 1 for the same subspace; NaN where a value is not finite.
+
+    Examples
+    --------
+    >>> F = np.random.default_rng(0).normal(size=(20, 3))
+    >>> round(subspace_alignment(F, F, 3), 9)
+    1.0
     """
     if not (np.isfinite(F).all() and np.isfinite(G).all()):
         return float("nan")
@@ -125,6 +141,7 @@ def subspace_alignment(F: Floats, G: Floats, k: int) -> float:
 
 
 def _balanced(F: Floats, G: Floats) -> tuple[Floats, Floats]:
+    """Rescale the units, in `SWEEPS` steps, until the rows of F and G have the same norms; dead units become zero."""
     for _ in range(SWEEPS):
         f, g = np.linalg.norm(F, axis=1), np.linalg.norm(G, axis=1)
         alive = (f > TINY * f.max()) & (g > TINY * g.max())

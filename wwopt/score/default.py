@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from wwopt.score.alignment_score import AlignmentScore
 from wwopt.score.alpha_score import AlphaScore
 from wwopt.score.response_score import ResponseScore
+from wwopt.text import split_names
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
@@ -26,9 +27,8 @@ def default_score(analysis: Analysis) -> ResponseScore | AlignmentScore | AlphaS
         return AlphaScore()
     if analysis.response is not None and analysis.response.available:
         return ResponseScore()
-    matched = {
-        name for names in (*analysis.pairs["writers"], *analysis.pairs["readers"]) for name in names.split(" + ")
-    }
+    cells = (*analysis.pairs["writers"], *analysis.pairs["readers"])
+    matched = {name for cell in cells for name in split_names(cell)}
     layers = set(analysis.words["name"])
     return AlignmentScore() if 2 * len(layers & matched) >= len(layers) else AlphaScore()
 

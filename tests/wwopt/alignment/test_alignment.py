@@ -10,7 +10,9 @@ from torch import nn
 
 import wwopt
 from wwopt.alignment import subspace_alignment
-from wwopt.alignment.graph import Space, spaces_by_graph, spaces_by_order
+from wwopt.alignment.graph import spaces_by_graph
+from wwopt.alignment.sequence import spaces_by_order
+from wwopt.alignment.spaces import Space
 from wwopt_objectives import AlphaObjective
 
 

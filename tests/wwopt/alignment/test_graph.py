@@ -6,8 +6,11 @@ import torch
 from torch import nn
 
 import wwopt
-from wwopt.alignment.graph import Space, spaces_by_graph, spaces_by_order
+from wwopt.alignment.graph import spaces_by_graph
 from wwopt.alignment.order import PART, in_network_order
+from wwopt.alignment.sequence import spaces_by_order
+from wwopt.alignment.spaces import Space
+from wwopt.text import split_names
 from wwopt.weights import open_weights
 
 
@@ -16,13 +19,9 @@ def pairs_of(source):
     return wwopt.analyze(source, alignment=True).pairs[["writers", "readers"]].to_numpy().tolist()
 
 
-def split(names):
-    return names.split(" + ")
-
-
 def sets_of(source):
     """The same, whatever the order."""
-    return {tuple(frozenset(split(names)) for names in row) for row in pairs_of(source)}
+    return {tuple(frozenset(split_names(names)) for names in row) for row in pairs_of(source)}
 
 
 class Recurrent(nn.Module):
@@ -99,7 +98,7 @@ def test_the_blocks_of_pytorchs_encoder_are_followed():
         **{frozenset([f"{b}.self_attn.in_proj.v"]): {f"{b}.self_attn.out_proj"} for b in blocks},
         **{frozenset([f"{b}.linear1"]): {f"{b}.linear2"} for b in blocks},
     }
-    names = {name for row in pairs_of(Encoder()) for names in row for name in split(names)}
+    names = {name for row in pairs_of(Encoder()) for names in row for name in split_names(names)}
     assert names >= set(wwopt.analyze(Encoder()).details["name"])
 
 

@@ -1,0 +1,49 @@
+"""`Space`: a hidden space of a network, with the layers that write into it and those that read from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Space", "join_edges"]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Hidden space of a network.
+
+    Attributes
+    ----------
+    writers : tuple of str
+        Layers whose outputs are added up in it.
+    readers : tuple of str
+        Layers that take it as their input.
+    """
+
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+
+
+def join_edges(edges: Iterable[tuple[str, str]]) -> list[Space]:
+    """Join edges, each from a writer to a reader, that share a writer or a reader.
+
+    Examples
+    --------
+    >>> join_edges([("a", "c"), ("b", "c"), ("c", "d")])
+    [Space(writers=('a', 'b'), readers=('c',)), Space(writers=('c',), readers=('d',))]
+    """
+    spaces: list[tuple[dict[str, None], dict[str, None]]] = []
+    for writer, reader in edges:
+        touched = [space for space in spaces if writer in space[0] or reader in space[1]]
+        joined: tuple[dict[str, None], dict[str, None]] = ({}, {})
+        for space in touched:
+            joined[0].update(space[0])
+            joined[1].update(space[1])
+            spaces.remove(space)
+        joined[0][writer] = None
+        joined[1][reader] = None
+        spaces.append(joined)
+    return [Space(tuple(writers), tuple(readers)) for writers, readers in spaces]
