@@ -66,7 +66,10 @@ class Flow:
         return self.weighted(layer.out_proj, f"{name}.out_proj", frozenset([v]))
 
     def recurrent(self, layer: nn.RNNBase, name: str, sources: Writers) -> Writers:
-        """Pass a recurrent layer: gates read the input and the state, and write the state; two directions are no space."""
+        """Pass a recurrent layer: gates read the input and write the state, which they read too.
+
+        The outputs of two directions, which are concatenated, are not one space.
+        """
         kind = layer.mode.partition("_")[0].lower()  # of "LSTM", "GRU", "RNN_TANH" and "RNN_RELU"
         gates = [f".{gate}" if gate else "" for gate in GATES_OF[kind]]
         for depth in range(layer.num_layers):

@@ -163,4 +163,4 @@ def warning_of(status: str, numbers: Mapping[str, Any], estimator: EstimatorName
     p_values = (float(numbers.get(name, math.nan)) for name in ("p_noise", "p_spike"))
     if status == "success" and looks_like_noise(*p_values):
         return NOISE
-    return ESTIMATORS[estimator].reading(float(numbers.get("alpha", math.nan)))
+    return ESTIMATORS[estimator].warning(float(numbers.get("alpha", math.nan)))

@@ -1,4 +1,4 @@
-"""One pure function for each number of a layer, declared once with its unit, direction and source."""
+"""Metrics: one pure function for each number of a layer, declared once with its unit, direction and source."""
 
 from wwopt.metrics import tail, norms, ranks, noise  # noqa: F401, I001  (each declares its metrics; columns in this order)
 from wwopt.metrics.layers import ElementStatistics, Layers

@@ -1,4 +1,4 @@
-"""`Layers`: what every metric is computed from."""
+"""`Layers`: spectra and fits of layers of one shape, the argument of every metric."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ElementStatistics:
 
 @dataclass(frozen=True)
 class Layers:
-    """The spectra of layers of equal shape, with their fits.
+    """Spectra of layers of equal shape, with their fits.
 
     Attributes
     ----------
@@ -58,9 +58,9 @@ class Layers:
     fits : sequence of PowerLawFit or None
         The power law of each tail; None where none could be fitted.
     estimator : {"mle", "hill", "peak", "tpl"}
-        What fitted them.
+        Estimator of the fits.
     intervals : array, shape (layers, 2), optional
-        Ends of an interval for each alpha, where they were asked for.
+        Bootstrap interval of each alpha; None where none was asked for.
     elements : sequence of ElementStatistics or None
         Of each layer; None where they were not computed. Empty where the weights are not at hand.
     """
@@ -76,7 +76,7 @@ class Layers:
     elements: Sequence[ElementStatistics | None] = field(default=())
 
     def fitted(self, name: str) -> Floats:
-        """One number of each fit, NaN where there is none."""
+        """Return one attribute of each fit, shape (layers,); NaN where there is no fit."""
         return self._fitted[name]
 
     @cached_property
@@ -86,21 +86,21 @@ class Layers:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all eigenvalues are there; a product of thin factors has only as many as its rank."""
+        """Whether all eigenvalues are known; a product of thin factors has only as many as its rank."""
         return bool(self.evals.shape[1] == self.k * self.M)
 
     @cached_property
     def above_zero(self) -> Flags:
-        """Which eigenvalues are not zero."""
+        """Mask of the nonzero eigenvalues, shape (layers, n)."""
         return self.evals > self.zero_tol[:, None]
 
     @cached_property
     def shares(self) -> Floats:
-        """Eigenvalues over their sum."""
+        """Eigenvalues over their sum, shape (layers, n)."""
         return self.evals / total(self.evals)[:, None]
 
 
 def total(values: NDArray[np.generic]) -> Floats:
-    """Sum over the eigenvalues of each layer; of flags, their number."""
+    """Sum over each row, shape (layers,); of a mask, the number of its true elements."""
     sums: Floats = values.sum(axis=1, dtype=np.float64)
     return sums

@@ -1,4 +1,4 @@
-"""Comparisons with noise of the same shape."""
+"""Metrics against noise: comparisons with a random matrix of the same shape."""
 
 from __future__ import annotations
 
@@ -26,7 +26,18 @@ if TYPE_CHECKING:
 
     from wwopt.arrays import Floats
 
-FALSE_ALARM = 0.01  # chance that noise shows a spike
+__all__ = [
+    "alpha_null",
+    "mp_softrank",
+    "num_spikes",
+    "num_traps",
+    "p_noise",
+    "p_spike",
+    "rand_distance",
+    "trap_energy",
+]
+
+FALSE_ALARM = 0.01  # probability that noise shows a spike
 
 
 @metric(unit="1", higher_is_better=None, source="this estimator on Gaussian matrices of the same shape")
@@ -44,7 +55,7 @@ def alpha_null(layers: Layers) -> Floats:
     needs_weights=True,
 )
 def p_noise(layers: Layers) -> Floats:
-    """Chance that a shuffle of the elements has a spectrum as wide: uniform for noise, near 0 for a trained layer."""
+    """p-value of the spectrum's spread against shuffled elements: uniform for noise, near 0 for a trained layer."""
     return _judge(spread_p_values, layers, [elements is not None for elements in layers.elements])
 
 
@@ -56,7 +67,7 @@ def p_noise(layers: Layers) -> Floats:
     needs_weights=True,
 )
 def p_spike(layers: Layers) -> Floats:
-    """Chance that noise's largest eigenvalue is as large; NaN where the elements have traps, and no edge."""
+    """p-value of the largest eigenvalue against noise; NaN where the elements have traps, since no edge bounds them."""
     untrapped = [elements is not None and not elements.traps.num_traps for elements in layers.elements]
     return _judge(spike_p_values, layers, untrapped)
 
@@ -68,7 +79,7 @@ def p_spike(layers: Layers) -> Floats:
     randomized=True,
 )
 def rand_distance(layers: Layers) -> Floats:
-    """Distance between the spectrum and that of noise of the same shape, in [0, 0.83]; 0 for noise."""
+    """Jensen-Shannon distance to the spectrum of noise of the same shape, in [0, 0.83]; 0 for noise."""
     if not layers.is_whole:
         return np.full(len(layers.evals), np.nan)
     noise = np.repeat(marchenko_pastur_spectrum(layers.N, layers.M), layers.k)
@@ -86,7 +97,7 @@ def mp_softrank(layers: Layers) -> Floats:
 
 @metric(unit="count", higher_is_better=None, source="Johnstone (2001), Ann. Statist. 29(2); edge by Gavish, Donoho")
 def num_spikes(layers: Layers) -> Floats:
-    """Count the eigenvalues beyond what noise of the bulk's variance reaches 99% of the time."""
+    """Number of eigenvalues above the 99% quantile of the largest eigenvalue of noise with the bulk's variance."""
     if not layers.is_whole:
         return np.full(len(layers.evals), np.nan)
     centre, width = tracy_widom_scaling(layers.N, layers.M)
@@ -102,18 +113,18 @@ def num_spikes(layers: Layers) -> Floats:
     needs_weights=True,
 )
 def num_traps(layers: Layers) -> Floats:
-    """Count the eigenvalues that survive a shuffle: of a mean, and of elements that stand out."""
+    """Number of eigenvalues that survive a shuffle: of a mean, and of outlying elements."""
     return _of_traps(layers, "num_traps")
 
 
 @metric(unit="1", higher_is_better=False, source="share of the variance", randomized=True, needs_weights=True)
 def trap_energy(layers: Layers) -> Floats:
-    """Share of the elements' variance that sits in those that stand out; above about .02 a layer has diverged."""
+    """Share of the elements' variance in outlying elements; above about .02 a layer has diverged."""
     return _of_traps(layers, "energy")
 
 
 def _judge(p_values: Callable[..., Floats], layers: Layers, judged: list[bool]) -> Floats:
-    """Judge the layers that can be; NaN for the others."""
+    """p-values of the layers that are to be judged; NaN for the others."""
     result = np.full(len(layers.evals), np.nan)
     if any(judged) and layers.is_whole:
         moments = [
@@ -129,9 +140,9 @@ def _of_traps(layers: Layers, name: str) -> Floats:
 
 
 def _bulk_variance(layers: Layers) -> Floats:
-    """Variance of the elements of the random part, from the median eigenvalue, which spikes do not move.
+    """Variance of the elements of the random bulk, from the median eigenvalue, which spikes do not move.
 
-    NaN where not all eigenvalues are there.
+    NaN where not all eigenvalues are known.
 
     Gavish, Donoho (2014), The optimal hard threshold for singular values is 4/sqrt(3), IEEE Trans. IT 60(8).
     """

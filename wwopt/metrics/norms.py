@@ -1,4 +1,4 @@
-"""Numbers of a layer's size."""
+"""Metrics of size: norms and singular values."""
 
 from __future__ import annotations
 
@@ -11,6 +11,16 @@ from wwopt.metrics.registry import WEIGHTWATCHER, metric
 
 if TYPE_CHECKING:
     from wwopt.arrays import Floats
+
+__all__ = [
+    "lambda_max",
+    "log_norm",
+    "log_spectral_norm",
+    "norm",
+    "spectral_norm",
+    "sv_max",
+    "sv_min",
+]
 
 
 @metric(unit="W^2", higher_is_better=None, source=WEIGHTWATCHER)

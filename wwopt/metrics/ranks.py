@@ -1,4 +1,4 @@
-"""Numbers of directions that a layer uses."""
+"""Metrics of rank: the number of directions that a layer uses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,17 @@ from wwopt.null.laws import marchenko_pastur_spectrum
 if TYPE_CHECKING:
     from wwopt.arrays import Floats
 
-WEAK = 1e-6  # eigenvalues below this share of the largest are weak
+__all__ = [
+    "effective_rank",
+    "entropy",
+    "matrix_rank",
+    "rank_loss",
+    "relative_rank",
+    "stable_rank",
+    "weak_rank_loss",
+]
+
+WEAK = 1e-6  # share of the largest eigenvalue below which one is weak
 
 
 @metric(unit="1", higher_is_better=True, source="Rudelson, Vershynin (2007), J. ACM 54(4)")
@@ -33,7 +43,7 @@ def effective_rank(layers: Layers) -> Floats:
 
 @metric(unit="1", higher_is_better=True, source="effective rank, against Marchenko and Pastur's law")
 def relative_rank(layers: Layers) -> Floats:
-    """Effective rank over that of noise of the same shape: 1 for noise, small where a layer has collapsed."""
+    """Effective rank over that of noise of the same shape: 1 for noise, small for a collapsed layer."""
     if not layers.is_whole:
         return np.full(len(layers.evals), np.nan)
     noise = marchenko_pastur_spectrum(layers.N, layers.M)
@@ -42,7 +52,7 @@ def relative_rank(layers: Layers) -> Floats:
 
 @metric(unit="count", higher_is_better=True, source="numpy.linalg.matrix_rank")
 def matrix_rank(layers: Layers) -> Floats:
-    """Count the eigenvalues that are not zero."""
+    """Number of nonzero eigenvalues."""
     return total(layers.above_zero)
 
 
@@ -55,13 +65,13 @@ def entropy(layers: Layers) -> Floats:
 
 @metric(unit="count", higher_is_better=False, source=WEIGHTWATCHER)
 def rank_loss(layers: Layers) -> Floats:
-    """Count the eigenvalues that are zero."""
+    """Number of zero eigenvalues."""
     return total(~layers.above_zero)
 
 
 @metric(unit="count", higher_is_better=False, source=f"{WEIGHTWATCHER}, relative to the largest eigenvalue")
 def weak_rank_loss(layers: Layers) -> Floats:
-    """Count the eigenvalues below a millionth of the largest."""
+    """Number of eigenvalues below a millionth of the largest."""
     return total(layers.evals < WEAK * layers.evals[:, -1:])
 
 

@@ -1,4 +1,4 @@
-"""`METRICS`: each number of a layer, declared once with its unit, direction and source."""
+"""`METRICS`: every metric by name, with its unit, direction and source."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WEIGHTWATCHER = "WeightWatcher 0.7.7"
 
 @dataclass(frozen=True)
 class Metric:
-    """A number of a layer and what is known of it.
+    """Declaration of a number of a layer.
 
     Attributes
     ----------
@@ -26,15 +26,15 @@ class Metric:
     unit : str
         Unit; "1" for a pure number.
     higher_is_better : bool or None
-        Direction among networks of the same shape that were trained on the same data; None where there is none.
+        Direction of better among networks of one shape that were trained on the same data; None where there is none.
     source : str
-        Where the definition comes from.
+        Publication or program of the definition.
     compute : callable
         ``Layers -> array``, a number for each layer; NaN where it cannot be computed.
     randomized : bool
-        Whether it compares the layer with a random one, and is left out with ``randomize=False``.
+        Whether it compares the layer with a random matrix; left out with ``randomize=False``.
     needs_weights : bool
-        Whether it takes more than the spectrum, so that it cannot be computed again from a saved analysis.
+        Whether it needs more than the spectrum, so that it cannot be recomputed from a saved analysis.
     """
 
     name: str
@@ -52,7 +52,7 @@ METRICS: dict[str, Metric] = {}
 def metric(
     *, unit: str, higher_is_better: bool | None, source: str, randomized: bool = False, needs_weights: bool = False
 ) -> Callable[[Compute], Compute]:
-    """Declare a function of `Layers` as the metric of its name."""
+    """Decorator that adds a function of `Layers` to `METRICS`, under the function's name."""
 
     def declare(function: Compute) -> Compute:
         name = function.__name__

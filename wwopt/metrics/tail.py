@@ -1,4 +1,4 @@
-"""Numbers of the spectrum's tail."""
+"""Metrics of the spectrum's tail: alpha, the fit and what follows from both."""
 
 from __future__ import annotations
 
@@ -14,16 +14,31 @@ from wwopt.metrics.registry import WEIGHTWATCHER, metric
 if TYPE_CHECKING:
     from wwopt.arrays import Floats
 
+__all__ = [
+    "D",
+    "Lambda",
+    "alpha",
+    "alpha_corrected",
+    "alpha_high",
+    "alpha_low",
+    "alpha_weighted",
+    "log_alpha_norm",
+    "num_pl_spikes",
+    "sigma",
+    "xmax",
+    "xmin",
+]
+
 
 @metric(unit="1", higher_is_better=None, source="Clauset, Shalizi, Newman (2009), eq. 3.1; 2 is ideal, see the docs")
 def alpha(layers: Layers) -> Floats:
-    """Exponent of the power law of the spectrum's tail."""
+    """Exponent of the power law fitted to the spectrum's tail."""
     return layers.fitted("alpha")
 
 
 @metric(unit="1", higher_is_better=None, source="Clauset et al. (2009), section 3.5; xmin is one of the values")
 def alpha_corrected(layers: Layers) -> Floats:
-    """Alpha without its bias in small samples, ``1 + (alpha - 1) (n - 2) / n`` for a tail of n; NaN for "tpl"."""
+    """Alpha corrected for its bias in small samples, ``1 + (alpha - 1) (n - 2) / n`` for a tail of n; NaN for "tpl"."""
     n = layers.fitted("num_pl_spikes")
     corrected = 1 + (layers.fitted("alpha") - 1) * (n - 2) / n
     return np.where((n > 2) & (layers.estimator != "tpl"), corrected, np.nan)
@@ -49,13 +64,13 @@ def Lambda(layers: Layers) -> Floats:  # noqa: N802  (the column's name)
 
 @metric(unit="W^2", higher_is_better=None, source="Clauset et al. (2009), section 3.3")
 def xmin(layers: Layers) -> Floats:
-    """Eigenvalue at which the tail begins."""
+    """Smallest eigenvalue in the tail."""
     return layers.fitted("xmin")
 
 
 @metric(unit="W^2", higher_is_better=None, source=WEIGHTWATCHER)
 def xmax(layers: Layers) -> Floats:
-    """Largest eigenvalue in the fit."""
+    """Largest eigenvalue in the tail."""
     return layers.fitted("xmax")
 
 
@@ -67,13 +82,13 @@ def D(layers: Layers) -> Floats:  # noqa: N802  (the column's name)
 
 @metric(unit="1", higher_is_better=False, source="Clauset et al. (2009), eq. 3.2")
 def sigma(layers: Layers) -> Floats:
-    """Return the standard error of alpha."""
+    """Standard error of alpha."""
     return layers.fitted("sigma")
 
 
 @metric(unit="count", higher_is_better=None, source=WEIGHTWATCHER)
 def num_pl_spikes(layers: Layers) -> Floats:
-    """Count the eigenvalues in the tail."""
+    """Number of eigenvalues in the tail."""
     return layers.fitted("num_pl_spikes")
 
 

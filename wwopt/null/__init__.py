@@ -1,4 +1,4 @@
-"""What a random matrix of the same shape would show."""
+"""Null models: the spectra of random matrices, and tests of a layer against them."""
 
 from wwopt.null.laws import marchenko_pastur_edge, marchenko_pastur_quantiles
 

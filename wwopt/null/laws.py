@@ -1,4 +1,4 @@
-"""What a random matrix shows in the limit: the laws of Marchenko and Pastur and of Tracy and Widom."""
+"""Limit laws of random matrices: Marchenko-Pastur for all eigenvalues, Tracy-Widom for the largest."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ __all__ = [
     "tracy_widom_sf",
 ]
 
-GRID = 4096
-SHAPE, SCALE, SHIFT = 46.446, 0.186054, 9.84801  # of the gamma law that is Tracy and Widom's within 2e-4
+GRID = 4096  # steps of the tabulated distribution function
+SHAPE, SCALE, SHIFT = 46.446, 0.186054, 9.84801  # of the gamma law that approximates Tracy-Widom's within 2e-4
 
 
 def marchenko_pastur_edge(N: int, M: int, variance: float = 1.0) -> float:
-    """Largest eigenvalue of W'W that noise reaches in the limit: ``variance (sqrt(N) + sqrt(M))^2``.
+    """Largest eigenvalue of W'W for noise, in the limit of large matrices: ``variance (sqrt(N) + sqrt(M))^2``.
 
     Parameters
     ----------
@@ -34,6 +34,10 @@ def marchenko_pastur_edge(N: int, M: int, variance: float = 1.0) -> float:
         Shape of W.
     variance : float
         Variance of the elements of W.
+
+    Returns
+    -------
+    float
 
     References
     ----------
@@ -61,6 +65,11 @@ def marchenko_pastur_quantiles(Q: float, levels: Floats) -> Floats:
     -------
     array, shape (n,)
         Values between ``(1 - Q^-1/2)^2`` and ``(1 + Q^-1/2)^2``.
+
+    Examples
+    --------
+    >>> marchenko_pastur_quantiles(4.0, np.array([0.0, 1.0])).tolist()
+    [0.25, 2.25]
     """
     x, cumulative = _marchenko_pastur_distribution(Q)
     return np.interp(levels, cumulative, x)
@@ -68,7 +77,7 @@ def marchenko_pastur_quantiles(Q: float, levels: Floats) -> Floats:
 
 @lru_cache(maxsize=256)
 def marchenko_pastur_spectrum(N: int, M: int) -> Floats:
-    """Eigenvalues of W'W/N that noise of this shape and of unit variance has in the limit, shape (M,), ascending."""
+    """Eigenvalues of W'W/N for noise of unit variance, in the limit; shape (M,), ascending, read-only."""
     spectrum = marchenko_pastur_quantiles(N / M, (np.arange(M) + 0.5) / M)
     spectrum.flags.writeable = False
     return spectrum
@@ -89,7 +98,7 @@ def _marchenko_pastur_distribution(Q: float) -> tuple[Floats, Floats]:
 def tracy_widom_scaling(N: int, M: int) -> tuple[float, float]:
     """Centre and width of the largest eigenvalue of W'W for noise of unit variance.
 
-    ``(lambda_max - centre) / width`` follows Tracy and Widom's law of order 1, to second order in the size.
+    ``(lambda_max - centre) / width`` follows the Tracy-Widom law of order 1, to second order in the size.
 
     References
     ----------
@@ -106,7 +115,17 @@ def tracy_widom_scaling(N: int, M: int) -> tuple[float, float]:
 
 
 def tracy_widom_sf(z: Floats) -> Floats:
-    """Chance that the law of Tracy and Widom, order 1, exceeds ``z``.
+    """Survival function of the Tracy-Widom law of order 1: the probability of more than ``z``.
+
+    Parameters
+    ----------
+    z : array_like
+        Scaled eigenvalues, as by `tracy_widom_scaling`.
+
+    Returns
+    -------
+    array, shape of z
+        Probabilities in [0, 1].
 
     References
     ----------
@@ -116,7 +135,7 @@ def tracy_widom_sf(z: Floats) -> Floats:
 
 
 def tracy_widom_quantile(upper: float) -> float:
-    """Value that the law of Tracy and Widom, order 1, exceeds with this chance.
+    """Value that the Tracy-Widom law of order 1 exceeds with the probability ``upper``.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What each estimator of alpha gives for noise: the number that a layer's alpha is to be read against."""
+"""Alpha of noise by each estimator: the null value that a layer's alpha is compared with."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ TABLE = "noise_alpha.json"
 def alpha_of_noise(estimator: EstimatorName, N: int, M: int, k: int = 1) -> float:
     """Median alpha of k pooled Gaussian matrices of shape (N, M).
 
-    Hill's estimator is applied to the law of Marchenko and Pastur. The others search for xmin, so that the law has no
-    answer: theirs is interpolated in a table of simulated medians, over the logarithms of M, N/M and k, and goes on
-    in a straight line beyond it.
+    Hill's estimator is applied to the Marchenko-Pastur law. For the others, which search for xmin, the median is
+    interpolated linearly in a table of simulations, over the logarithms of M, N/M and k, and extrapolated beyond it.
 
     Parameters
     ----------
@@ -37,9 +36,14 @@ def alpha_of_noise(estimator: EstimatorName, N: int, M: int, k: int = 1) -> floa
     N, M, k : int
         Shape, ``N >= M``, and number of matrices.
 
+    Returns
+    -------
+    float
+        NaN where the spectrum of noise has no power law.
+
     Notes
     -----
-    ``python -m benchmarks.engine.noise_alphas`` makes the table. Medians scatter: expect 5% of alpha, with
+    ``python -m benchmarks.engine.noise_alphas`` makes the table. The simulated medians scatter by 5% of alpha, with
     "peak" 20%.
 
     Examples
@@ -60,6 +64,6 @@ def alpha_of_noise(estimator: EstimatorName, N: int, M: int, k: int = 1) -> floa
 
 @cache
 def _table(estimator: EstimatorName) -> tuple[list[Floats], Floats]:
-    """Logarithms of the sizes, and of one plus the medians."""
+    """Logarithms of the sizes along each axis, and of one plus the medians."""
     content = json.loads(files("wwopt.null").joinpath(TABLE).read_text(encoding="utf-8"))
     return [np.log(content[axis]) for axis in ("M", "Q", "k")], np.log1p(content[estimator])

@@ -1,4 +1,4 @@
-"""Whether a layer can be told from noise: p-values that need no simulation."""
+"""Tests of a layer against noise: p-values that need no simulation."""
 
 from __future__ import annotations
 
@@ -16,30 +16,37 @@ if TYPE_CHECKING:
 
 __all__ = ["FALSE_ALARM", "looks_like_noise", "spike_p_values", "spread_p_values"]
 
-FALSE_ALARM = 0.01  # chance that noise is told from noise
-EDGE_SHIFT = (
-    0.8  # of the largest eigenvalue by the elements' excess kurtosis: measured at sizes of 30 to 256; the limit is 1
-)
+FALSE_ALARM = 0.01  # probability that noise is called something else
+EDGE_SHIFT = 0.8  # of the edge, per excess kurtosis of the elements: measured at sizes of 30 to 256; the limit is 1
 TRACY_WIDOM_MEAN, TRACY_WIDOM_VARIANCE = -1.2065, 1.6078
 
 
 def looks_like_noise(p_noise: Any, p_spike: Any) -> Any:
-    """Whether neither the spread of a spectrum nor its largest eigenvalue is beyond what noise shows.
+    """Whether neither the spread of a spectrum nor its largest eigenvalue differs from noise.
 
-    Each is judged at half of `FALSE_ALARM`. Without ``p_noise`` nothing is said; ``p_spike`` may be NaN. Numbers,
-    arrays or columns, as they come.
+    Each is tested at half of `FALSE_ALARM`.
+
+    Parameters
+    ----------
+    p_noise, p_spike : float, array or Series
+        p-values; False where ``p_noise`` is NaN, while ``p_spike`` may be NaN.
+
+    Examples
+    --------
+    >>> looks_like_noise(0.4, float("nan")), looks_like_noise(0.4, 1e-9)
+    (True, False)
     """
     level = FALSE_ALARM / 2
     return (p_noise > level) & ((p_spike > level) | (p_spike != p_spike))  # noqa: PLR0124  (NaN)
 
 
 def spread_p_values(evals: Floats, k: int, N: int, M: int, elements: Sequence[Moments]) -> Floats:
-    """Chance that the same elements, shuffled, have a spectrum as wide as each layer's.
+    """p-values of the spread of spectra, against the same elements in random order.
 
     The statistic is John's: the sum of the squared eigenvalues over the square of their sum. The sum itself does not
     change in a shuffle, and the mean of the statistic over all shuffles follows exactly from the first four moments of
-    the elements; its variance is the exact one of Gaussian elements and what kurtosis and a mean add to it in large
-    matrices. A gamma law above the least possible value, with these two moments, takes the place of its distribution.
+    the elements; its variance is that of Gaussian elements, exact, plus what kurtosis and a mean add in large matrices.
+    The distribution is approximated by a gamma law above the smallest possible value, with these two moments.
 
     Parameters
     ----------
@@ -69,7 +76,7 @@ def spread_p_values(evals: Floats, k: int, N: int, M: int, elements: Sequence[Mo
 
 
 def spike_p_values(evals: Floats, k: int, N: int, M: int, elements: Sequence[Moments]) -> Floats:
-    """Chance that the largest eigenvalue of noise is as large as each layer's, by the law of Tracy and Widom.
+    """p-values of the largest eigenvalues, by the Tracy-Widom law.
 
     The variance of the elements is taken from the trace, which makes the law a little narrower (Nadler 2011); their
     kurtosis moves the edge. The largest of k matrices is judged as such.
@@ -82,7 +89,7 @@ def spike_p_values(evals: Floats, k: int, N: int, M: int, elements: Sequence[Mom
     Returns
     -------
     array, shape (layers,)
-        Probabilities. For elements with a tail index below 4 there is no edge to judge by: see `correlation_traps`.
+        Probabilities. Elements with a tail index below 4 have no edge to test against: see `correlation_traps`.
 
     References
     ----------

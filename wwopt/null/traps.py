@@ -1,4 +1,4 @@
-"""Correlation traps: large eigenvalues that survive a shuffle of the elements, found without any decomposition."""
+"""Correlation traps: large eigenvalues that survive a shuffle of the elements, counted without a decomposition."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 __all__ = ["STRONG_TRAP", "Traps", "correlation_traps"]
 
-STRONG_TRAP = 0.02  # energy in stray elements above which a layer has diverged; many good layers have a weak trap
-FALSE_ALARM = 0.01  # chance that a matrix of Gaussian noise shows a trap
+STRONG_TRAP = 0.02  # energy in outlying elements above which a layer has diverged; many good layers have a weak trap
+FALSE_ALARM = 0.01  # probability that a matrix of Gaussian noise shows a trap
 
 
 @dataclass(frozen=True)
 class Traps:
-    """Large eigenvalues that survive a shuffle of the elements, found without any decomposition.
+    """Large eigenvalues of a layer that survive a shuffle of its elements.
 
     Attributes
     ----------
     num_traps : int
-        Number of such eigenvalues: one for a shifted mean, one for each element that stands out.
+        Number of such eigenvalues: one for a shifted mean, one for each outlying element.
     energy : float
-        Share of the sum of squares that sits in the elements that stand out, in units of the variance.
+        Share of the sum of squares in the outlying elements, in units of the variance.
         Above about .02 the layer has diverged; a small share is common in good networks.
     """
 
@@ -41,7 +41,7 @@ class Traps:
 
 
 def correlation_traps(stack: Values, moments: Sequence[Moments] | None = None) -> Traps:
-    """Count the eigenvalues of a stack of matrices that any shuffle of the elements would keep.
+    """Count the eigenvalues of a stack of matrices that survive a shuffle of the elements.
 
     A shuffled matrix of independent elements shows one eigenvalue above the Marchenko-Pastur edge for a
     mean beyond ``s (NM)^-1/4`` and one for each element further than ``s (NM)^1/4`` from the mean. In
@@ -52,7 +52,11 @@ def correlation_traps(stack: Values, moments: Sequence[Moments] | None = None) -
     stack : array, shape (k, N, M)
         Finite values.
     moments : sequence of Moments, optional
-        Of each matrix, where they are known already.
+        Moments of each matrix; None computes them.
+
+    Returns
+    -------
+    Traps
 
     Notes
     -----
@@ -91,5 +95,5 @@ def _outlying(W: Values, moments: Moments, limit: float) -> Floats:
 
 
 def _limit(size: int, tests: int) -> float:
-    """Return the standard deviations beyond which one of ``tests`` values makes a spike, out of reach of noise."""
+    """Return the number of standard deviations beyond which one of ``tests`` values makes a spike."""
     return max(math.sqrt(math.sqrt(size)), -float(special.ndtri(FALSE_ALARM / (2 * tests))))

@@ -1,4 +1,4 @@
-"""Estimators of the power-law exponent alpha of a spectrum's tail."""
+"""Power laws: estimators of the exponent alpha of a spectrum's tail."""
 
 from wwopt.powerlaw.bootstrap import bootstrap_intervals
 from wwopt.powerlaw.estimators import ESTIMATORS, Estimator, EstimatorName, fit_powerlaw, fit_powerlaws

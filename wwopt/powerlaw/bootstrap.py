@@ -1,4 +1,4 @@
-"""Intervals for alpha: the spectrum drawn anew many times, and fitted anew with its xmin."""
+"""Bootstrap intervals for alpha: spectra are resampled and fitted again, xmin included."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["bootstrap_intervals"]
 
-FEWEST = 200  # repeats
-BEYOND = 10  # repeats that lie outside of the interval, so that its ends do not hang on one
+FEWEST_REPEATS = 200
+REPEATS_OUTSIDE = 10  # of the interval, so that its ends do not depend on a single one
 
 
 def bootstrap_intervals(
@@ -38,22 +38,22 @@ def bootstrap_intervals(
     spectra : sequence of array
         Positive values, ascending.
     fits : sequence of PowerLawFit or None
-        Theirs, by the same estimator.
+        Fits of the spectra by the same estimator.
     estimator : {"mle", "hill", "peak", "tpl"}
         As in `fit_powerlaw`.
     confidence : float
-        Share of intervals that are to hold the exponent, in (0, 1).
+        Confidence level, in (0, 1).
     seed : int
-        With the length of a spectrum it determines what is drawn, so that neither scale nor company matters.
+        With a spectrum's length it determines the resampling, so that neither scale nor the other spectra matter.
 
     Returns
     -------
     array, shape (spectra, 2)
-        Ends, which hold alpha between them; NaN where there is no fit.
+        Lower and upper ends, with alpha between them; NaN where there is no fit.
 
     Notes
     -----
-    Eigenvalues are drawn as if they were independent. They repel each other, so that the interval is rather too wide.
+    Eigenvalues are resampled as if they were independent. They repel each other, so that the interval is rather wide.
 
     References
     ----------
@@ -66,7 +66,7 @@ def bootstrap_intervals(
     >>> bool(low < 3 < high)
     True
     """
-    repeats = max(FEWEST, math.ceil(BEYOND / (1 - confidence)))
+    repeats = max(FEWEST_REPEATS, math.ceil(REPEATS_OUTSIDE / (1 - confidence)))
     intervals = np.full((len(spectra), 2), np.nan)
     for index, (evals, fit) in enumerate(zip(spectra, fits, strict=True)):
         if fit is not None:
@@ -78,7 +78,7 @@ def bootstrap_intervals(
 
 
 def _bias_corrected(alphas: Floats, alpha: float, confidence: float) -> tuple[float, float]:
-    """Quantiles of the repeats, moved by how far their median lies from alpha."""
+    """Quantiles of the repeats, shifted by the distance of their median from alpha."""
     below = (np.sum(alphas < alpha) + np.sum(alphas == alpha) / 2 + 0.5) / (len(alphas) + 1)
     shift, half = special.ndtri(below), special.ndtri((1 + confidence) / 2)
     low, high = np.quantile(alphas, special.ndtr([2 * shift - half, 2 * shift + half]))

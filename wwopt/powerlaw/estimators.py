@@ -1,4 +1,4 @@
-"""The estimators by name, each with the range of a trained layer in its own terms."""
+"""`ESTIMATORS`: the estimators of alpha by name, each with its own range of a well-trained layer."""
 
 from __future__ import annotations
 
@@ -24,25 +24,23 @@ __all__ = ["ESTIMATORS", "Estimator", "EstimatorName", "fit_powerlaw", "fit_powe
 EstimatorName = Literal["mle", "hill", "peak", "tpl"]
 
 BLOCK = 1 << 20  # numbers held at a time
-
-
 OVER_TRAINED, UNDER_TRAINED = "over-trained", "under-trained"  # WeightWatcher's words
 
 
 @dataclass(frozen=True)
 class Estimator:
-    """A way to estimate alpha, and what its numbers mean: no two share their thresholds.
+    """Estimator of alpha, with its own thresholds.
 
     Attributes
     ----------
     fit : callable
-        Array of shape (rows, n), each row positive and ascending, to a fit or None for each row.
+        Maps an array of shape (rows, n), each row positive and ascending, to a fit or None for each row.
     low, high : float
-        Ends of the range of a trained layer.
+        Range of alpha of a well-trained layer.
     source : str
-        Where the estimator and its thresholds come from.
+        Publication of the estimator and its thresholds.
     below : str
-        What an alpha below ``low`` says of a layer.
+        Warning for an alpha below ``low``.
     """
 
     fit: Callable[[Floats], list[PowerLawFit | None]]
@@ -51,8 +49,8 @@ class Estimator:
     source: str
     below: str = OVER_TRAINED
 
-    def reading(self, alpha: float) -> str:
-        """Say what is wrong with an exponent outside of the range; empty inside, and for NaN."""
+    def warning(self, alpha: float) -> str:
+        """Return the warning for an alpha outside of the range; empty inside it, and for NaN."""
         if alpha < self.low:
             return self.below
         return UNDER_TRAINED if alpha > self.high else ""
@@ -101,7 +99,20 @@ def fit_powerlaw(evals: ArrayLike, *, estimator: EstimatorName = "mle") -> Power
 
 
 def fit_powerlaws(spectra: Sequence[Floats], *, estimator: EstimatorName = "mle") -> list[PowerLawFit | None]:
-    """Fit many ascending spectra; those of equal length are fitted together."""
+    """Fit many spectra; those of equal length are fitted together.
+
+    Parameters
+    ----------
+    spectra : sequence of array
+        Positive values, ascending.
+    estimator : {"mle", "hill", "peak", "tpl"}
+        As in `fit_powerlaw`.
+
+    Returns
+    -------
+    list of PowerLawFit or None
+        A fit for each spectrum, None where there is none.
+    """
     fits: list[PowerLawFit | None] = [None] * len(spectra)
     by_length: dict[int, list[int]] = {}
     for index, evals in enumerate(spectra):

@@ -1,4 +1,4 @@
-"""`PowerLawFit`: what every estimator returns."""
+"""`PowerLawFit`: the result of every estimator."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class PowerLawFit:
     D : float
         Kolmogorov-Smirnov distance between the tail and the fit, in [0, 1].
     sigma : float
-        Standard error of alpha where xmin is taken as given; ``(alpha - 1) / sqrt(n)`` for a pure power law.
+        Standard error of alpha for a given xmin; ``(alpha - 1) / sqrt(n)`` for a pure power law.
     num_pl_spikes : int
         Number ``n`` of values in the tail.
     Lambda : float
@@ -44,5 +44,8 @@ class PowerLawFit:
 
 
 def deviation(log_ratio: Floats, exponent: Floats, empirical: Floats) -> Floats:
-    """Distance between the fitted and the empirical distribution function at ``x = xmin exp(log_ratio)``."""
+    """Distance between the fitted and the empirical distribution function at ``x = xmin exp(log_ratio)``.
+
+    ``exponent`` is alpha - 1, ``empirical`` the empirical distribution function; the arguments are broadcast.
+    """
     return np.abs(1 - np.exp(-exponent * log_ratio) - empirical)

@@ -1,4 +1,4 @@
-"""Hill's estimator over the upper half of the spectrum: no search, and a number that moves little."""
+"""Hill's estimator over the upper half of the spectrum, without a search for xmin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maximum likelihood, with the xmin of least Kolmogorov-Smirnov distance: over the whole spectrum, or near its peak."""
+"""Maximum likelihood with the xmin of least Kolmogorov-Smirnov distance, among all eigenvalues or near the peak."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["PROBES", "blocks", "fit_near_peak", "search"]
 
-TIE = 1e-12  # distances closer than this are one: the smaller xmin is taken
+TIE = 1e-12  # distances closer than this are equal, and the smaller xmin is taken
 PROBES = 16  # points of a tail at which its Kolmogorov-Smirnov distance is bounded from below
 BLOCK = 1 << 20  # numbers held at a time
-BINS = 100  # of the histogram whose peak is looked for
-BELOW, ABOVE = np.log(0.95), np.log(1.5)  # how far from the peak xmin may lie
+BINS = 100  # of the histogram whose peak bounds xmin
+BELOW, ABOVE = np.log(0.95), np.log(1.5)  # range of log(xmin) around the peak
 
 
 def fit_near_peak(evals: Floats) -> list[PowerLawFit | None]:
@@ -30,7 +30,13 @@ def fit_near_peak(evals: Floats) -> list[PowerLawFit | None]:
 
 
 def search(evals: Floats, *, near_peak: bool = False) -> list[PowerLawFit | None]:
-    """Fit each row of ``evals``, shape (rows, n), ascending."""
+    """Fit each row of ``evals``, shape (rows, n), ascending; None where a row has no power law.
+
+    References
+    ----------
+    Clauset, Shalizi, Newman (2009), SIAM Review 51(4), equations 3.1, 3.2 and 3.9. With ``near_peak``: Zhou et al.
+    (2023), Temperature balancing, NeurIPS.
+    """
     rows, n = evals.shape
     x = np.log(evals / evals[:, -1:])
     tails = n - np.arange(n - 1)
@@ -58,7 +64,7 @@ def search(evals: Floats, *, near_peak: bool = False) -> list[PowerLawFit | None
 
 
 def _near_peak(x: Floats) -> Flags:
-    """Which candidates lie near the peak of their row's histogram."""
+    """Mask of the candidates near the peak of their row's histogram."""
     low = x[:, :1]
     width = -low / BINS  # x ends at 0
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -71,7 +77,7 @@ def _near_peak(x: Floats) -> Flags:
 
 
 def _exact_minima(x: Floats, exponents: Floats, possible: Flags) -> Floats:
-    """Distances of all candidates that can be the least one; infinity for the rest.
+    """Distances of all candidates that can be the minimum of their row; infinity for the rest.
 
     The distance is a maximum over the tail, so its value on a few probes is a lower bound. The most
     promising candidate of each row is evaluated in full, then all whose bound does not exceed it.
@@ -112,5 +118,11 @@ def _distances(x: Floats, exponents: Floats, rows: NDArray[np.intp], starts: NDA
 
 
 def blocks(items: Sequence[int], size: int) -> Iterator[Sequence[int]]:
-    """Cut a sequence into pieces of at most ``size``."""
+    """Cut a sequence into pieces of at most ``size``.
+
+    Examples
+    --------
+    >>> list(blocks(range(5), 2))
+    [range(0, 2), range(2, 4), range(4, 5)]
+    """
     return (items[i : i + size] for i in range(0, len(items), size))

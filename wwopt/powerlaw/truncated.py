@@ -20,7 +20,7 @@ NEGLIGIBLE = 45.0  # logarithms below its largest value at which an integrand is
 STEPS, HALVINGS = 100, 40
 SHRINK = 0.9  # most of itself that a parameter may lose in a step
 CONVERGED = 1e-14  # decrement of the mean log-likelihood at which the search stops
-BLOCK = 1 << 20
+BLOCK = 1 << 20  # numbers held at a time
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(NODES)
 
@@ -63,7 +63,7 @@ def _most_likely(logs: Floats, values: Floats) -> tuple[Floats, Floats]:
     """Exponent and rate in units of xmin, from the means of ``ln u`` and of ``u - 1``, ``u = x / xmin``."""
     alpha, rate = 1 + 1 / logs, np.zeros(len(logs))
     inside = values * (alpha - 2) < 1  # else the slope at the edge of the domain keeps the rate at zero
-    exponential = inside & (logs >= _Moments.of(np.zeros(len(logs)), 1 / values).log)
+    exponential = inside & (logs >= _TailMoments.of(np.zeros(len(logs)), 1 / values).log)
     alpha[exponential], rate[exponential] = 0.0, 1 / values[exponential]
     inside &= ~exponential
     alpha[inside], rate[inside] = _newton(logs[inside], values[inside])
@@ -84,8 +84,8 @@ def _newton(logs: Floats, values: Floats) -> tuple[Floats, Floats]:
 
 
 def _step(alpha: Floats, rate: Floats, logs: Floats, values: Floats) -> tuple[Floats, Floats, Floats]:
-    """Step each row, shorter by half until it descends; also what the whole step promised."""
-    moments = _Moments.of(alpha, rate)
+    """Step each row, halved until it descends; also the decrement that the whole step promised."""
+    moments = _TailMoments.of(alpha, rate)
     d_alpha, d_rate, promise = moments.step(logs - moments.log, values - moments.value, alpha, rate)
     before = alpha * logs + rate * values + moments.log_mass
     size = np.ones(len(logs))
@@ -100,7 +100,7 @@ def _step(alpha: Floats, rate: Floats, logs: Floats, values: Floats) -> tuple[Fl
 
 
 @dataclass(frozen=True)
-class _Moments:
+class _TailMoments:
     """Mass of ``u^-alpha exp(-rate (u - 1))`` over u > 1, and moments of ``ln u`` and of ``u - 1`` under it."""
 
     log_mass: Floats
@@ -112,7 +112,7 @@ class _Moments:
     determinant: Floats
 
     @classmethod
-    def of(cls, alpha: Floats, rate: Floats) -> _Moments:
+    def of(cls, alpha: Floats, rate: Floats) -> _TailMoments:
         """Integrate over ``t = ln u`` by Gauss and Legendre's rule."""
         t, log_density = _integrand(alpha, rate)
         peak = log_density.max(axis=-1, keepdims=True)
@@ -135,9 +135,9 @@ class _Moments:
         )
 
     def step(self, g: Floats, h: Floats, alpha: Floats, rate: Floats) -> tuple[Floats, Floats, Floats]:
-        """Newton's step in alpha and in the rate, neither of which falls below a tenth, and what it promises.
+        """Newton's step in alpha and in the rate, neither of which falls below a tenth, and its promised decrement.
 
-        A step that ends at such a bound is the best one there, so that no corner holds the search.
+        A step that ends at such a bound is the best one there, so that the search does not get stuck in a corner.
         """
         d_alpha = (self.covariance * h - self.value_variance * g) / self.determinant
         d_rate = (self.covariance * g - self.log_variance * h) / self.determinant
@@ -160,7 +160,7 @@ def _integrand(alpha: Floats, rate: Floats) -> tuple[Floats, Floats]:
 
 
 def _end(alpha: Floats, rate: Floats) -> Floats:
-    """Where even the second moment's integrand ``exp((3 - alpha) t - rate (e^t - 1))`` has become negligible."""
+    """Value of t beyond which the second moment's integrand, ``exp((3 - alpha) t - rate (e^t - 1))``, is negligible."""
     power = 3 - alpha
     top = np.log(np.maximum(power / rate, 1.0))
     goal = power * top - rate * np.expm1(top) - NEGLIGIBLE
@@ -191,5 +191,5 @@ def _standard_error(alpha: float, rate: float) -> float:
     """From the information of one observation, inverted for both parameters together."""
     if rate == 0:
         return alpha - 1
-    of = _Moments.of(np.array([alpha]), np.array([rate]))
+    of = _TailMoments.of(np.array([alpha]), np.array([rate]))
     return float(np.sqrt(of.value_variance / of.determinant)[0])

@@ -1,4 +1,4 @@
-"""Scores: one number for a network, without data, that a broken network cannot win."""
+"""Scores: one number for a network, from its analysis alone, by which no broken network is best."""
 
 from wwopt.score.alignment_score import AlignmentScore
 from wwopt.score.alpha_score import AlphaScore

@@ -1,4 +1,4 @@
-"""`AlignmentScore`: whether what one layer writes is what the next reads."""
+"""`AlignmentScore`: the overlap between the directions that one layer writes and those that the next reads."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ __all__ = ["AlignmentScore"]
 
 @dataclass(frozen=True, kw_only=True)
 class AlignmentScore(Explained):
-    """How badly neighbouring layers fit each other; lower is better.
+    """Misalignment of neighbouring layers; lower is better.
 
     - ``alignment``: one less the mean alignment of the hidden spaces, each the overlap of the directions in which a
-      space is written with those in which it is read. What one layer writes, the next should read.
+      space is written with those in which it is read.
     - ``rank``: half the mean of ``-log10(relative_rank)`` over the layers, at least 0: memorising and collapsing
       networks align as well, but on few directions. 0 where all layers are too small to be analysed.
 
@@ -53,7 +53,7 @@ class AlignmentScore(Explained):
         check_weights(self, ["rank"])
 
     def explain(self, analysis: Analysis) -> Explanation:
-        """Give the score, its terms, which add up to it, and the terms of each space and layer.
+        """Return the score, its terms, which add up to it, and the terms of each space and layer.
 
         Raises
         ------
@@ -61,7 +61,9 @@ class AlignmentScore(Explained):
             The analysis was made without ``alignment=True``.
         """
         if analysis.pairs is None:
-            raise ValueError("`AlignmentScore` needs the pairs of layers: call `wwopt.analyze(..., alignment=True)`.")
+            raise ValueError(
+                "`AlignmentScore` needs an analysis with pairs of layers: call `wwopt.analyze(..., alignment=True)`."
+            )
         pairs = analysis.pairs
         aligned = {
             f"{writers} -> {readers}": {"alignment": 1 - float(value)}
@@ -81,11 +83,11 @@ class AlignmentScore(Explained):
         return {"score": float(sum(terms.values())), "terms": terms, "layers": {**aligned, **ranks}}
 
     def bounds(self) -> dict[str, float]:
-        """Give the most of each term."""
+        """Return the largest value of each term."""
         return {"alignment": self.WORST[0], "rank": self.rank * self.WORST[1]}
 
     def _rank(self, relative_rank: float) -> float:
-        """Weighted decades that a layer's effective rank lies below that of noise, 3 at most."""
+        """Weighted decades by which a layer's effective rank is below that of noise, at most 3."""
         if not relative_rank > 0:
             return self.rank * self.WORST[1]
         return self.rank * min(-math.log10(relative_rank), self.WORST[1])

@@ -1,4 +1,4 @@
-"""`AlphaScore`: one number for a network, from its spectra alone, that a broken network cannot win."""
+"""`AlphaScore`: one number for a network, from its spectra alone, by which no broken network is best."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["AlphaScore"]
 
 @dataclass(frozen=True, kw_only=True)
 class AlphaScore(Explained):
-    """How far a network's layers are from well-trained ones; lower is better.
+    """Distance of a network's layers from well-trained ones; lower is better.
 
     The mean over the layers of a sum of faults, each zero in a healthy layer and bounded, so that no
     fault hides another:
@@ -34,9 +34,9 @@ class AlphaScore(Explained):
     - ``spread``: ``8 (-log10 relative_rank - 0.4)``, 0 where the effective rank is no more than 0.4 decades below
       that of noise, at most 8. A network that AdamW drove too fast keeps a good alpha and ten strong directions, and
       loses most of the others.
-    - ``noise``: ``3 / (1 + num_spikes)``. A layer none of whose eigenvalues stands out of a random matrix's has
-      learned nothing, whatever its alpha: small random matrices have alphas between 2 and 6.
-    - ``traps``: ``4 trap_energy``, the share of the layer's energy in elements that stand out.
+    - ``noise``: ``3 / (1 + num_spikes)``. A layer without an eigenvalue above a random matrix's has learned
+      nothing, whatever its alpha: small random matrices have alphas between 2 and 6.
+    - ``traps``: ``4 trap_energy``, the share of the layer's energy in outlying elements.
 
     A layer that is ``degenerate`` or ``failed`` gets the most a layer can get. So does every layer, and with
     them the network, once one holds values that are not finite.
@@ -54,13 +54,13 @@ class AlphaScore(Explained):
     narrowing : float
         Decades that a layer's effective rank may lie below that of noise, 0 or more.
     aggregate : "mean", "worst" or float
-        How each fault of the layers becomes the network's: their mean, the worst layer's, or a quantile in (0, 1).
+        Aggregation of the layers' faults: their mean, the worst layer's, or a quantile in (0, 1).
 
     Notes
     -----
     Scale-invariant: multiplying a layer's weights changes nothing. A quantity that the analysis does not hold
     (traps with ``randomize=False``) adds nothing. The terms were chosen and weighed on the tuning half of
-    ``benchmarks/selection``; docs/evidence.md shows what each is worth and how the whole does on the other half.
+    ``benchmarks/selection``; docs/evidence.md shows the value of each, and of the whole on the other half.
 
     Examples
     --------
@@ -104,8 +104,8 @@ class AlphaScore(Explained):
     def mean_alpha(cls) -> AlphaScore:
         """Score by the literal rule, "make the alphas small": the mean of ``alpha - 1``. Warns.
 
-        Collapse makes alpha small too, so that a minimiser finds networks that diverged: it is here to be compared
-        with, not to be used.
+        Collapse makes alpha small too, so that a minimiser finds networks that diverged: a baseline for comparisons,
+        not for use.
         """
         warnings.warn(
             "The smallest mean alpha is often that of a network that collapsed; use AlphaScore() to choose.",
@@ -125,7 +125,7 @@ class AlphaScore(Explained):
             raise ValueError(f'`aggregate` must be "mean", "worst" or between 0 and 1, got {self.aggregate!r}.')
 
     def explain(self, analysis: Analysis) -> Explanation:
-        """Give the score, its terms, which add up to it, and the terms of each layer."""
+        """Return the score, its terms, which add up to it, and the terms of each layer."""
         layers = self._layers(analysis)
         terms = {
             name: self._aggregated([layer[name] for layer in layers.values()]) if layers else bound
@@ -139,7 +139,7 @@ class AlphaScore(Explained):
         return float(np.quantile(values, 1.0 if self.aggregate == "worst" else self.aggregate))
 
     def bounds(self) -> dict[str, float]:
-        """Give the most of each term."""
+        """Return the largest value of each term."""
         return {
             "level": self.level * self.widest,
             "undertrained": self.undertrained,

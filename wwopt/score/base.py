@@ -1,4 +1,4 @@
-"""What every score is: a number with its terms, and the settings that define it."""
+"""`Score`, the protocol of all scores, and `Explained`, the base class of those here."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Explained", "Explanation", "Score", "check_weights"]
 
 
 class Explanation(TypedDict):
-    """What a score is made of; every number is a plain float, ready for JSON."""
+    """Value of a score with its terms, and the terms of each layer; plain floats, ready for JSON."""
 
     score: float
     terms: dict[str, float]
@@ -32,17 +32,17 @@ class Score(Protocol):
 
     @property
     def version(self) -> int:
-        """Changes whenever the same network would get another number."""
+        """Version of the definition; changes whenever the same network would get another number."""
         ...
 
     @property
     def maximum(self) -> float:
-        """The number of an analysis that cannot be used; no network gets more."""
+        """Score of an analysis that cannot be used; no network gets more."""
         ...
 
     @property
     def requires(self) -> Mapping[str, Any]:
-        """Arguments that `wwopt.analyze` needs so that the score can be computed."""
+        """Arguments of `wwopt.analyze` that the score needs."""
         ...
 
     def __call__(self, analysis: Analysis) -> float:
@@ -54,19 +54,19 @@ class Score(Protocol):
         ...
 
     def settings(self) -> dict[str, Any]:
-        """Return what defines the score, for the study's record: its name, version and parameters."""
+        """Return the definition of the score, for the study's record: its name, version and parameters."""
         ...
 
 
 class Explained:
-    """What every score does with its terms; each has `explain`, the bound of each term, and parameters."""
+    """Base class of scores: a subclass is a dataclass of parameters with `explain` and `bounds`."""
 
     direction: ClassVar[str] = "minimize"
     version: ClassVar[int]
 
     @property
     def maximum(self) -> float:
-        """The most that a network can get: every term at its bound."""
+        """Largest score of any network: every term at its bound."""
         return float(sum(self.bounds().values()))
 
     def __call__(self, analysis: Analysis) -> float:
@@ -74,32 +74,32 @@ class Explained:
         return self.explain(analysis)["score"]
 
     def explain(self, analysis: Analysis) -> Explanation:
-        """Give the score, its terms, which add up to it, and the terms of each layer."""
+        """Return the score, its terms, which add up to it, and the terms of each layer."""
         raise NotImplementedError
 
     def rewards(self, analysis: Analysis) -> dict[str, float]:
-        """Return for each layer (and hidden space) the negative sum of its faults: 0 for a healthy one.
+        """Return the negative sum of the faults of each layer and hidden space: 0 for a healthy one, higher is better.
 
-        For loops that act on layers, as a reinforcement learner does: higher is better.
+        Meant for loops that act on layers, as in reinforcement learning.
         """
         return {name: -sum(terms.values()) for name, terms in self.explain(analysis)["layers"].items()}
 
     def settings(self) -> dict[str, Any]:
-        """Name, version and parameters, ready for JSON."""
+        """Return name, version and parameters, ready for JSON."""
         return {"name": type(self).__name__, "version": self.version, **asdict(self)}  # type: ignore[call-overload]
 
     def bounds(self) -> dict[str, float]:
-        """Give the most of each term."""
+        """Return the largest value of each term."""
         raise NotImplementedError
 
 
 def check_weights(score: object, names: Iterable[str]) -> None:
-    """Refuse parameters that are no finite number of 0 or more.
+    """Check that parameters of a score are finite numbers, 0 or more.
 
     Raises
     ------
     ValueError
-        One of them is not; the error names it.
+        One of them is not; the message names it.
     """
     for name in names:
         value = getattr(score, name)

@@ -1,4 +1,4 @@
-"""Which score the evidence recommends."""
+"""`default_score`: the score that the evidence recommends for a network."""
 
 from __future__ import annotations
 
@@ -19,9 +19,15 @@ __all__ = ["common_score", "default_score"]
 def default_score(analysis: Analysis) -> ResponseScore | AlignmentScore | AlphaScore:
     """Choose the score that the evidence recommends for a network.
 
-    Where layers match, `ResponseScore` if the network's answers to noise are known and `AlignmentScore` if not, unless
-    it tells of fewer than half of the layers; else `AlphaScore`. In this order they do better on the evidence's tasks;
-    see docs/score.md.
+    Where layers were matched: `ResponseScore` if the response to noise was measured, else `AlignmentScore` if it covers
+    at least half of the layers. Otherwise `AlphaScore`. See docs/score.md for the evidence.
+
+    Examples
+    --------
+    >>> import numpy as np, wwopt
+    >>> analysis = wwopt.analyze({"fc.weight": np.random.default_rng(0).normal(size=(80, 60))})
+    >>> type(default_score(analysis)).__name__
+    'AlphaScore'
     """
     if analysis.pairs is None or not len(analysis.pairs):
         return AlphaScore()
@@ -34,6 +40,6 @@ def default_score(analysis: Analysis) -> ResponseScore | AlignmentScore | AlphaS
 
 
 def common_score(analyses: Iterable[Analysis]) -> ResponseScore | AlignmentScore | AlphaScore:
-    """Choose the best of the default scores that tells of all of these networks."""
+    """Choose the most recommended score that can be computed for all of these networks."""
     order = (ResponseScore, AlignmentScore, AlphaScore)
     return max(map(default_score, analyses), key=lambda score: order.index(type(score)))

@@ -1,4 +1,4 @@
-"""`ResponseScore`: how layers fit each other, and whether the network tells inputs apart."""
+"""`ResponseScore`: the alignment of layers, and whether the network distinguishes inputs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,18 @@ __all__ = ["ResponseScore"]
 
 @dataclass(frozen=True, kw_only=True)
 class ResponseScore(Explained):
-    """How badly a network's layers fit each other and how little it answers to noise; lower is better.
+    """Misalignment of a network's layers, and lack of information in its outputs for noise; lower is better.
 
     - ``alignment`` and ``rank``: the terms of `AlignmentScore`.
-    - ``response``: two times one less the information of its answers to noise. A network that has learned features
-      finds some of them in noise too, others in other noise, so that its answers are clear and differ; one that
-      has collapsed or diverged, or whose normalisation statistics are stale, answers everything nearly alike. An
-      untrained network may just pass its inputs on: the information counts only as far as some space fits.
-
-    - ``certainty``: a quarter of how sure it is of what it finds in noise, at the outputs' own scale. Networks that
-      memorised wrong labels are sure of everything. Good ones become sure too where labels are right, so it counts
+    - ``response``: ``2 (1 - information)`` of its outputs for noise. A network that has learned features finds some of
+      them in noise too, so that its outputs are clear and differ; one that has collapsed or diverged, or whose
+      normalisation statistics are stale, gives nearly the same output for everything. An untrained network may just
+      pass its inputs on: the information counts only as far as some space is aligned.
+    - ``certainty``: a quarter of the certainty of its outputs for noise, at their own scale. Networks that memorised
+      wrong labels are certain of everything. Good ones become certain too where labels are right, so that it counts
       little; `wrong_labels` counts it in full.
 
-    A network with a layer that is not ``success``, or whose answers are not finite, gets ``maximum``. So does one that
+    A network with a layer that is not ``success``, or whose outputs are not finite, gets ``maximum``. So does one that
     could not be run.
 
     Parameters
@@ -68,9 +67,9 @@ class ResponseScore(Explained):
 
     @classmethod
     def wrong_labels(cls) -> ResponseScore:
-        """Score for labels that are known to be partly wrong: to be sure is then to have memorised.
+        """Score for labels that are known to be partly wrong, where certainty is a sign of memorising.
 
-        Where the labels are right the order is worse with it; see docs/score.md.
+        Where the labels are right it ranks worse; see docs/score.md.
         """
         return cls(certainty=1.0)
 
@@ -78,7 +77,7 @@ class ResponseScore(Explained):
         check_weights(self, ("rank", "response", "fitting", "certainty"))
 
     def explain(self, analysis: Analysis) -> Explanation:
-        """Give the score, its terms, which add up to it, and the terms of each space and layer.
+        """Return the score, its terms, which add up to it, and the terms of each space and layer.
 
         Raises
         ------
@@ -87,15 +86,15 @@ class ResponseScore(Explained):
         """
         if analysis.response is None:
             raise ValueError(
-                "`ResponseScore` needs what the network answers: call `wwopt.analyze(module, alignment=True)`."
+                "`ResponseScore` needs the response of the network: call `wwopt.analyze(module, alignment=True)`."
             )
         fit = self._fit.explain(analysis)
-        told = analysis.response.information * self._trust(analysis)
-        usable = not math.isnan(told) and (analysis.words["status"] == "success").all()
+        information = analysis.response.information * self._trust(analysis)
+        usable = not math.isnan(information) and (analysis.words["status"] == "success").all()
         terms = self.bounds()
         if usable:
             certainty = self.certainty * analysis.response.certainty
-            faults = {**fit["terms"], "response": self.response * (1 - told), "certainty": certainty}
+            faults = {**fit["terms"], "response": self.response * (1 - information), "certainty": certainty}
             terms = {name: faults[name] for name in terms}
         return {"score": float(sum(terms.values())), "terms": terms, "layers": fit["layers"]}
 
@@ -109,6 +108,6 @@ class ResponseScore(Explained):
         return AlignmentScore(rank=self.rank)
 
     def bounds(self) -> dict[str, float]:
-        """Give the most of each term."""
+        """Return the largest value of each term."""
         certainty = {"certainty": self.certainty} if self.certainty else {}
         return {**self._fit.bounds(), "response": self.response, **certainty}

@@ -1,4 +1,4 @@
-"""Eigenvalues of W'W by the cheapest exact route: those of the smaller Gram matrix."""
+"""`eigenvalues`: of W'W, computed exactly from the smaller Gram matrix."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Precision = Literal["double", "single"]
 
 DTYPES: dict[str, type[np.float64 | np.float32]] = {"double": np.float64, "single": np.float32}
 BLOCK = 1 << 19  # elements converted at a time, so that a layer needs little more memory than its Gram matrix
-FEWEST_ROWS = 256  # in a block: fewer would fetch the Gram matrix from memory too often
+FEWEST_ROWS = 256  # of a block: with fewer the Gram matrix is fetched from memory too often
 SMALL = 32  # below this size one call of NumPy for all matrices beats a call of LAPACK for each
 
 
@@ -33,7 +33,7 @@ def eigenvalues(stack: Values, *, precision: Precision = "double", device: str =
     precision : {"double", "single"}
         Arithmetic to compute in.
     device : str
-        Where: "cpu", or a device of torch such as "cuda".
+        "cpu", or a device of torch such as "cuda".
 
     Returns
     -------
@@ -62,7 +62,13 @@ def eigenvalues(stack: Values, *, precision: Precision = "double", device: str =
 
 
 def zero_limit(lambda_max: float, N: int, *, precision: Precision = "double") -> float:
-    """Largest eigenvalue that counts as zero: ``N eps lambda_max``, the rounding error of the Gram matrix."""
+    """Largest eigenvalue that counts as zero: ``N eps lambda_max``, the rounding error of the Gram matrix.
+
+    Examples
+    --------
+    >>> zero_limit(1.0, 1000)
+    2.220446049250313e-13
+    """
     return float(lambda_max * N * np.finfo(DTYPES[precision]).eps)
 
 
@@ -73,7 +79,7 @@ def row_blocks(W: Values) -> Iterator[Values]:
 
 
 def _one_by_one(W: Values, dtype: type[np.float64 | np.float32]) -> Floats:
-    """Fill the Gram matrix from blocks of rows, and decompose it where it stands."""
+    """Eigenvalues of one W'W: the Gram matrix is summed over blocks of rows and decomposed in place."""
     gram = np.zeros((W.shape[1], W.shape[1]), dtype)
     for block in row_blocks(W):
         add_gram(gram, _contiguous(block, dtype))
@@ -98,7 +104,7 @@ def _all_at_once(stack: Values, dtype: type[np.float64 | np.float32]) -> Floats:
 
 
 def _on_device(stack: Values, dtype: type[np.float64 | np.float32], device: str) -> Floats:
-    """Let torch do the same elsewhere, one matrix at a time so that memory there holds the largest."""
+    """Eigenvalues by torch on another device, one matrix at a time to fit its memory."""
     import torch  # noqa: PLC0415  (heavy)
 
     evals = np.full((len(stack), stack.shape[2]), np.nan)

@@ -1,4 +1,4 @@
-"""Eigenvalues in place by LAPACK, called without Python's lock, which SciPy's own wrappers hold.
+"""LAPACK in place and without the global interpreter lock, which SciPy's own wrappers hold.
 
 NumPy's `eigvalsh` copies its argument and takes the slower driver in single precision; SciPy's functions let no two
 threads run at once. The routines behind both are public in `scipy.linalg.cython_lapack` and called from here.
@@ -25,7 +25,7 @@ PANEL = 32  # columns that LAPACK reduces at a time
 
 @cache
 def is_available() -> bool:
-    """Whether the routines take the integers of this build: 32 bits each, as far as SciPy says."""
+    """Whether SciPy's BLAS and LAPACK take 32-bit integers, as the calls here assume."""
     capsules = (cython_blas.__pyx_capi__["dsyrk"], cython_lapack.__pyx_capi__["dsytrd"])
     return all("int *" in str(_name(capsule)) and "long" not in str(_name(capsule)) for capsule in capsules)
 
@@ -100,7 +100,7 @@ def _address(array: Values) -> ctypes.c_void_p:
 
 @cache
 def _routine(module: ModuleType, name: str) -> Any:
-    """Look a routine up; calls through ctypes release the lock."""
+    """Look up a routine; calls through ctypes release the lock."""
     capsule = module.__pyx_capi__[name]
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
@@ -108,7 +108,7 @@ def _routine(module: ModuleType, name: str) -> Any:
 
 
 def _name(capsule: object) -> bytes:
-    """Signature of a routine, under which its capsule is kept."""
+    """Signature of a routine, which is the name of its capsule."""
     name = ctypes.pythonapi.PyCapsule_GetName
     name.restype, name.argtypes = ctypes.c_char_p, [ctypes.py_object]
     signature: bytes = name(ctypes.py_object(capsule))

@@ -1,4 +1,4 @@
-"""What is to be known of a layer's elements, whatever their order: their moments and extremes."""
+"""`Moments`: moments and extremes of a matrix's elements."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CANCELLED = 1e-4  # share of the squared mean below which a difference has lost 
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over elements ``x``, in a unit that keeps powers in range.
+    """Moments and extremes of elements ``x``, in a unit that keeps their powers in range.
 
     Attributes
     ----------
@@ -66,7 +66,7 @@ class Moments:
 
 
 def moments_of(stack: Values) -> list[Moments]:
-    """Pass over each matrix of a stack once, block by block.
+    """Compute the moments of each matrix of a stack, in one pass by blocks.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ def moments_of(stack: Values) -> list[Moments]:
 
 
 def pool(moments: Sequence[Moments]) -> Moments:
-    """Moments of all matrices of a stack together."""
+    """Combine the moments of all matrices of a stack."""
     if len(moments) == 1:
         return moments[0]
     size = sum(each.size for each in moments)
@@ -106,7 +106,7 @@ def pool(moments: Sequence[Moments]) -> Moments:
 
 
 def blocks(W: Values, unit: float) -> Iterator[Floats]:
-    """Elements in double precision, in the order in which they lie in memory."""
+    """Yield the elements over ``unit``, in double precision and in memory order."""
     rows = W.T if W.strides[0] < W.strides[1] else W
     step = max(1, BLOCK // rows.shape[1])
     for start in range(0, len(rows), step):
@@ -114,7 +114,7 @@ def blocks(W: Values, unit: float) -> Iterator[Floats]:
 
 
 def _rows(stack: Values, unit: float) -> Iterator[Floats]:
-    """Small matrices as rows of their elements, as many at a time as fit."""
+    """Yield small matrices as rows of their elements, as many at a time as fit in the cache."""
     step = max(1, BLOCK // stack[0].size)
     for start in range(0, len(stack), step):
         few = stack[start : start + step]

@@ -20,7 +20,7 @@ __all__ = ["CHECKPOINT_SUFFIXES", "MODEL_FILES", "WEIGHT_FILES", "read_folder", 
 
 ReadFile = Callable[[Path], Iterable[NamedTensor]]
 
-MODEL_FILES = ("config.json", "MLmodel", CONFIG)  # any of them makes a folder one model
+MODEL_FILES = ("config.json", "MLmodel", CONFIG)  # any of these marks a folder as one model
 WEIGHT_FILES = (
     "model.safetensors.index.json",
     "model.safetensors",
@@ -39,7 +39,7 @@ def read_folder(folder: Path, read_file: ReadFile) -> Weights:
     Raises
     ------
     ValueError
-        The folder holds no checkpoint, or several and nothing that says which.
+        The folder holds no checkpoint, or several and none that takes precedence.
     """
     if (folder / CONFIG).is_file():
         return read_adapter(folder, read_file)
@@ -54,12 +54,12 @@ def read_folder(folder: Path, read_file: ReadFile) -> Weights:
 
 
 def read_index(index: Path, read_file: ReadFile) -> list[NamedTensor]:
-    """Describe the tensors that an index of shards lists, in its order.
+    """Describe the tensors of a sharded checkpoint, in the order of its index.
 
     Raises
     ------
     ValueError
-        The index is damaged, a shard is missing or does not hold what the index says.
+        The index is damaged, or a shard is missing or lacks a tensor that the index lists.
     """
     files = read_sharded(index)
     shards = {file: {tensor.name: tensor for tensor in read_file(index.parent / file)} for file in set(files.values())}
@@ -91,7 +91,7 @@ def _tensors(folder: Path, read_file: ReadFile) -> Iterable[NamedTensor]:
 
 
 def _shards(folder: Path, files: list[Path], read_file: ReadFile) -> list[NamedTensor]:
-    """Join the shards of a model that came without their index; their names say how many there are."""
+    """Join the shards of a model without an index; their names tell how many there are."""
     parts = [match for path in files if (match := SHARD.match(path.name))]
     if len({(part["stem"], part["count"], part["suffix"]) for part in parts}) > 1:
         raise ValueError(f"{folder} must hold one checkpoint, found shards of several and no index that says which.")
@@ -103,7 +103,7 @@ def _shards(folder: Path, files: list[Path], read_file: ReadFile) -> list[NamedT
 
 
 def _configuration(folder: Path) -> dict[str, Any]:
-    """Return the model's ``config.json``, which tells how fused attention weights are laid out."""
+    """Return the model's ``config.json``, which describes the layout of fused attention weights."""
     try:
         config = json.loads((folder / "config.json").read_bytes())
     except FileNotFoundError:

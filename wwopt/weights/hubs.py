@@ -1,4 +1,4 @@
-"""Models by name: on the Hugging Face hub and in an MLflow registry, brought to this machine as files."""
+"""Models by name, downloaded from the Hugging Face hub or from MLflow."""
 
 from __future__ import annotations
 
@@ -14,17 +14,28 @@ WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 
 
 def is_remote(name: str) -> bool:
-    """Whether a source is a name rather than a path."""
+    """Whether a source is the name of a remote model rather than a path.
+
+    Examples
+    --------
+    >>> is_remote("hf://org/name"), is_remote("model.safetensors")
+    (True, False)
+    """
     return name.startswith(("hf://", *MLFLOW))
 
 
 def download(name: str) -> Path:
-    """Bring a model's files here, from the local cache where they are in it, and return their folder.
+    """Download a model's files, or find them in the local cache.
 
     Parameters
     ----------
     name : str
         ``hf://org/name``, ``hf://org/name@revision``, ``models:/name/version`` or ``runs:/run_id/path``.
+
+    Returns
+    -------
+    Path
+        Their folder, or a single file.
 
     Raises
     ------
@@ -33,7 +44,7 @@ def download(name: str) -> Path:
     FileNotFoundError
         There is no such model, or it cannot be reached.
     ImportError
-        The client that would fetch it is not installed.
+        The client library is not installed.
     """
     return _from_hugging_face(name) if name.startswith("hf://") else _from_mlflow(name)
 

@@ -24,7 +24,7 @@ __all__ = ["open_weights", "read_file"]
 
 
 def open_weights(source: object) -> Weights:
-    """Describe the weight matrices of a source; nothing large is read yet.
+    """Describe the weight matrices of a source, without reading their values.
 
     Parameters
     ----------
@@ -34,6 +34,11 @@ def open_weights(source: object) -> Weights:
         ``torch.jit.save`` or ``torch.export.save`` writes, ``.npz``; a folder of Hugging Face, PEFT or MLflow; a
         name: ``hf://org/name[@revision]``, ``models:/...`` or ``runs:/...``.
 
+    Returns
+    -------
+    Weights
+        Matrices, skipped tensors and vectors, in the source's order.
+
     Raises
     ------
     TypeError
@@ -42,6 +47,12 @@ def open_weights(source: object) -> Weights:
         There is no such file.
     ValueError
         The file cannot be read, or no weight matrix is in the source.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> [(m.name, m.N, m.M) for m in open_weights({"fc.weight": np.ones((10, 40)), "fc.bias": np.ones(10)}).matrices]
+    [('fc', 40, 10)]
     """
     weights, label = _open(source)
     if not weights.matrices and not weights.skipped:
@@ -76,7 +87,15 @@ def _open_path(path: Path) -> Weights:
 
 
 def read_file(path: Path) -> Iterable[NamedTensor]:
-    """Describe the tensors of a file."""
+    """Describe the tensors of a file, whose format is told by its suffix and content.
+
+    Raises
+    ------
+    FileNotFoundError
+        There is no such file.
+    ValueError
+        The file cannot be read.
+    """
     if not path.exists():
         raise FileNotFoundError(f"No such file: {path}")
     if path.suffix == ".safetensors":

@@ -261,7 +261,7 @@ def test_the_score_says_what_it_needs():
     """Weights alone cannot be asked; parameters out of range are refused."""
     state = wwopt.analyze(perceptron().state_dict(), alignment=True)
     assert state.response is None
-    with pytest.raises(ValueError, match=r"`ResponseScore` needs what the network answers.*alignment=True"):
+    with pytest.raises(ValueError, match=r"`ResponseScore` needs the response of the network.*alignment=True"):
         SCORE(state)
     for name in ("rank", "response", "fitting", "certainty"):
         with pytest.raises(ValueError, match=f"`{name}` must be a finite number, 0 or more"):

@@ -15,9 +15,21 @@ IsA = Callable[[object], bool]
 
 
 def weights_in(content: Mapping[Any, Any], is_tensor: IsA, is_module: IsA) -> Any:
-    """Find the state dict or the module inside a training checkpoint: ``{"state_dict": {...}, "epoch": 3}``.
+    """Find the state dict or the module inside a training checkpoint, such as ``{"state_dict": {...}, "epoch": 3}``.
 
-    Tensors beside it stay with it. Of several networks, and of nested parameters, the names are joined by dots.
+    Tensors beside it are kept. The names of several networks, and of nested parameters, are joined by dots.
+
+    Parameters
+    ----------
+    content : mapping
+        The checkpoint.
+    is_tensor, is_module : callable
+        Predicates for the values; both kinds differ between memory and files.
+
+    Returns
+    -------
+    mapping or module
+        Tensors by name, perhaps with other values; or the module.
 
     Examples
     --------
@@ -55,7 +67,7 @@ def _holds_tensors(value: object, is_tensor: IsA) -> bool:
 def _tensors(
     content: Mapping[Any, Any], is_tensor: IsA, seen: set[int], prefix: str = "", depth: int = 0
 ) -> Iterator[tuple[str, Any]]:
-    """Visit the tensors of nested mappings, but not an optimizer's; each mapping once, however often it is named."""
+    """Yield the tensors of nested mappings, without an optimizer's; each mapping once."""
     seen.add(id(content))
     for key, value in content.items():
         if is_tensor(value):

@@ -45,7 +45,7 @@ def read_module(model: torch.nn.Module) -> Iterator[NamedTensor]:
 
 
 def configuration(model: torch.nn.Module) -> dict[str, Any]:
-    """Return what a Hugging Face model says of its attention heads; nothing for other models."""
+    """Return the type and the number of attention heads of a Hugging Face model; empty for other models."""
     for module in model.modules():
         config = module.__dict__.get("config")
         if config is not None and hasattr(config, "num_attention_heads"):
@@ -56,7 +56,7 @@ def configuration(model: torch.nn.Module) -> dict[str, Any]:
 def _parameters(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     for key, parametrization in getattr(module, PARAMETRIZATIONS, {}).items():
         with torch.no_grad():
-            yield key, copy.deepcopy(parametrization).eval()()  # in training some change their state when asked
+            yield key, copy.deepcopy(parametrization).eval()()  # in training some change their state when evaluated
     yield from module.named_parameters(recurse=False)
     for key, buffer in module.named_buffers(recurse=False):
         if key.endswith(("_u", "_v")) and hasattr(module, f"{key[:-2]}_orig"):  # the vectors of the older spectral norm

@@ -1,4 +1,4 @@
-"""NumPy's archives of arrays, read without pickles, one array at a time."""
+"""NumPy archives (``.npz``), read without pickles, one array at a time."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
 __all__ = ["InNpz", "read_npz"]
 
-LARGEST_EXPANSION = 200  # bytes that one compressed byte may become before an archive of over a gigabyte is refused
+LARGEST_EXPANSION = 200  # compression ratio above which an entry of over a gigabyte is refused
 GIGABYTE = 1 << 30
 
 
 @dataclass(frozen=True)
 class InNpz:
-    """An array in an archive."""
+    """Array in an archive, read when called."""
 
     path: Path
     member: str
 
     def __call__(self) -> Values:
-        """Return a copy."""
+        """Read the array."""
         try:
             with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
                 values: Values = np.lib.format.read_array(file, allow_pickle=False)
@@ -48,7 +48,7 @@ def read_npz(path: Path) -> Iterator[NamedTensor]:
     Raises
     ------
     ValueError
-        The archive is damaged, or would take far more memory than its size lets expect.
+        The archive is damaged, or would expand to far more memory than its size suggests.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,4 +1,4 @@
-"""Safetensors files: a header of JSON, checked in full, then the values one after the other."""
+"""Safetensors files: a JSON header, which is validated in full, and the values behind it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ DTYPES = {
 
 @dataclass(frozen=True)
 class _Entry:
-    """A line of the header."""
+    """Entry of the header: a tensor and its bytes, from ``start`` to ``stop``."""
 
     name: str
     dtype: str
@@ -52,7 +52,7 @@ def read_safetensors(path: Path) -> list[NamedTensor]:
     Raises
     ------
     ValueError
-        The header is damaged, or promises what the file does not hold.
+        The header is damaged, or describes values that the file does not hold.
     """
     try:
         entries, start = _entries(path)
@@ -65,7 +65,7 @@ def read_safetensors(path: Path) -> list[NamedTensor]:
 
 
 def read_sharded(index: Path) -> dict[str, str]:
-    """Read a ``*.index.json``: the name of each tensor and of the file, in the same folder, that holds it.
+    """Read a ``*.index.json``: for each tensor the name of the file, in the same folder, that holds it.
 
     Raises
     ------
@@ -102,7 +102,7 @@ def _entries(path: Path) -> tuple[list[_Entry], int]:
 def _entry(name: str, description: Mapping[str, Any]) -> _Entry:
     shape, (start, stop) = description["shape"], description["data_offsets"]
     if not all(type(number) is int and number >= 0 for number in [*shape, start, stop]):
-        raise ValueError(f"the shape or the place of {name!r} is not made of whole numbers")
+        raise ValueError(f"the shape or the offsets of {name!r} are not whole numbers")
     code = description["dtype"]
     dtype = DTYPES.get(code, str(code))
     if dtype in ITEM_SIZES and stop - start != math.prod(shape) * ITEM_SIZES[dtype]:
@@ -111,7 +111,7 @@ def _entry(name: str, description: Mapping[str, Any]) -> _Entry:
 
 
 def _check_layout(entries: list[_Entry], available: int) -> None:
-    """Refuse overlaps, by which a small file could claim any amount of work, gaps and what lies beyond the end."""
+    """Refuse overlaps, by which a small file could cause any amount of work, gaps, and ranges beyond the end."""
     position = 0
     for entry in sorted(entries, key=lambda entry: (entry.start, entry.stop)):
         if entry.start != position or entry.stop < entry.start:

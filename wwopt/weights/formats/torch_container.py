@@ -1,4 +1,4 @@
-"""Files written by ``torch.save``, ``torch.jit.save`` and ``torch.export.save``, read without running them."""
+"""Containers of ``torch.save`` and ``torch.jit.save``: a pickle and storages, read without running code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from wwopt.weights.tensors.dtypes import ITEM_SIZES
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["TorchContainer", "place", "read_container", "read_text"]
+__all__ = ["TorchContainer", "locate", "read_container", "read_text"]
 
 STORAGE_DTYPES = {
     "DoubleStorage": "float64",
@@ -33,19 +33,19 @@ STORAGE_DTYPES = {
     "ComplexFloatStorage": "complex64",
 }
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
-LONGEST_TEXT = 1 << 28  # bytes of structure, without the values
+LONGEST_TEXT = 1 << 28  # bytes of a pickle or a configuration
 
 
 @dataclass(frozen=True)
 class TorchContainer:
-    """What a file holds: its object, inert, and where each storage begins and how many bytes it has."""
+    """Content of a file: the unpickled object, inert, and offset and size in bytes of each storage."""
 
     content: object
     storages: dict[str, tuple[int, int]]
 
 
 def read_container(path: Path) -> TorchContainer:
-    """Read the structure of a checkpoint; the values stay in the file.
+    """Read the pickled object of a file and locate its storages; the values stay in the file.
 
     Raises
     ------
@@ -75,14 +75,14 @@ def _read_zip(path: Path) -> TorchContainer:
         content = unpickle(io.BytesIO(read_text(file, entries[f"{root}data.pkl"])), _storage)
         prefix = f"{root}data/"
         storages = {
-            name.removeprefix(prefix): place(file, info) for name, info in entries.items() if name.startswith(prefix)
+            name.removeprefix(prefix): locate(file, info) for name, info in entries.items() if name.startswith(prefix)
         }
     return TorchContainer(content, storages)
 
 
 def read_text(file: io.BufferedReader, info: zipfile.ZipInfo) -> bytes:
-    """Read what describes the values; compressed, a small file could ask for any amount of memory and time."""
-    start, size = place(file, info)
+    """Read an entry that describes the values; compressed ones are refused, since they could expand to any size."""
+    start, size = locate(file, info)
     if size > LONGEST_TEXT:
         raise ValueError(f"{info.filename} alone has {size} bytes")
     file.seek(start)
@@ -92,8 +92,8 @@ def read_text(file: io.BufferedReader, info: zipfile.ZipInfo) -> bytes:
     return content
 
 
-def place(file: io.BufferedReader, info: zipfile.ZipInfo) -> tuple[int, int]:
-    """Find where the bytes of an archive's uncompressed entry lie: offset and size."""
+def locate(file: io.BufferedReader, info: zipfile.ZipInfo) -> tuple[int, int]:
+    """Return offset and size of an uncompressed entry of an archive."""
     if info.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{info.filename} is compressed")
     file.seek(info.header_offset)
@@ -131,7 +131,7 @@ def _read_legacy(path: Path) -> TorchContainer:
 
 
 class _Bounded:
-    """A file that refuses to read beyond its end, where Python would first take the memory that is asked for."""
+    """File that refuses to read beyond its end, where Python would allocate the requested memory first."""
 
     def __init__(self, file: io.BufferedReader, size: int) -> None:
         self._file = file

@@ -1,4 +1,4 @@
-"""Files of torch: a tensor, a state dict, a whole module, an exported program. None of their code is run."""
+"""PyTorch files: tensors, state dicts, whole modules and exported programs, read without running their code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from wwopt.weights.formats.containers import weights_in
 from wwopt.weights.formats.pickle_stubs import Record, Storage, StoredTensor, Unreadable
-from wwopt.weights.formats.torch_container import TorchContainer, place, read_container, read_text
+from wwopt.weights.formats.torch_container import TorchContainer, locate, read_container, read_text
 from wwopt.weights.tensors.dtypes import ITEM_SIZES
 from wwopt.weights.tensors.identities import Identities
 from wwopt.weights.tensors.readers import InArray, InFile
@@ -41,12 +41,12 @@ NOTHING = InArray(np.empty((0, 0)))
 
 
 def read_torch(path: Path) -> Iterator[NamedTensor]:
-    """Describe what a file by ``torch.save`` or ``torch.jit.save`` holds; its values are read when asked for."""
-    checkpoint = read_container(path)
-    places = _Places(path, checkpoint.storages)
-    for name, value, layer_type in _tensors(checkpoint, path):
+    """Describe the tensors of a file by ``torch.save`` or ``torch.jit.save``; each is read when asked for."""
+    container = read_container(path)
+    storages = _StorageMap(path, container.storages)
+    for name, value, layer_type in _tensors(container, path):
         if isinstance(value, StoredTensor):
-            yield places.describe(name, value, layer_type)
+            yield storages.describe(name, value, layer_type)
         elif isinstance(value, Unreadable):
             yield NamedTensor(name, (0, 0), "", NOTHING, unusable=f"a tensor that is {value.reason}")
 
@@ -56,12 +56,7 @@ def is_pt2(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return any(name.endswith("archive_format") for name in archive.namelist())
-    except (
-        zipfile.BadZipFile,
-        ValueError,
-        NotImplementedError,
-        EOFError,
-    ):  # said when it is read
+    except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError):  # reported when it is read
         return False
 
 
@@ -74,14 +69,14 @@ def read_pt2(path: Path) -> Iterator[NamedTensor]:
         The archive is damaged, or its weights are pickled.
     """
     try:
-        tensors, places = _pt2_entries(path)
-        described = [places.describe(name, tensor, None) for name, tensor in tensors]
+        tensors, storages = _pt2_entries(path)
+        described = [storages.describe(name, tensor, None) for name, tensor in tensors]
     except Exception as error:  # what is damaged can break anywhere
         raise ValueError(f"{path} is not a readable pt2 archive: {error}") from error
     return iter(described)
 
 
-def _pt2_entries(path: Path) -> tuple[list[tuple[str, StoredTensor]], _Places]:
+def _pt2_entries(path: Path) -> tuple[list[tuple[str, StoredTensor]], _StorageMap]:
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         config = next(name for name in archive.namelist() if name.endswith("data/weights/model_weights_config.json"))
         folder = config.removesuffix("model_weights_config.json")
@@ -91,18 +86,18 @@ def _pt2_entries(path: Path) -> tuple[list[tuple[str, StoredTensor]], _Places]:
             if entry["use_pickle"]:
                 raise ValueError(f"the weight {name!r} is pickled")
             key, meta = str(entry["path_name"]), entry["tensor_meta"]
-            _, size = storages.setdefault(key, place(file, archive.getinfo(folder + key)))
+            _, size = storages.setdefault(key, locate(file, archive.getinfo(folder + key)))
             dtype = PT2_DTYPES.get(meta["dtype"], f"number {meta['dtype']}")
             shape, strides = ([extent["as_int"] for extent in meta[key]] for key in ("sizes", "strides"))
             storage = Storage(dtype, key, size // ITEM_SIZES.get(dtype, 1))
             tensors.append(
                 (name, StoredTensor(storage, meta["storage_offset"]["as_int"], tuple(shape), tuple(strides)))
             )
-    return tensors, _Places(path, storages)
+    return tensors, _StorageMap(path, storages)
 
 
-class _Places:
-    """Where the storages of a file lie, and which tensors have been seen in them."""
+class _StorageMap:
+    """Storages of a file, and the tensors that have been described in them."""
 
     def __init__(self, path: Path, storages: Mapping[str, tuple[int, int]]) -> None:
         self.path = path
@@ -110,7 +105,7 @@ class _Places:
         self.identities = Identities()
 
     def describe(self, name: str, tensor: StoredTensor, layer_type: str | None) -> NamedTensor:
-        """Turn a stored tensor, whose every number may be a lie, into one that can be read."""
+        """Turn a stored tensor into one that can be read, after checking all of its numbers."""
         shape, dtype = tensor.shape, tensor.storage.dtype
         numbers = (*shape, *tensor.strides, tensor.offset)
         if len(shape) != len(tensor.strides) or not all(type(number) is int and number >= 0 for number in numbers):
@@ -139,8 +134,8 @@ class _Places:
         return None
 
 
-def _tensors(checkpoint: TorchContainer, path: Path) -> Iterator[tuple[str, object, str | None]]:
-    content = checkpoint.content
+def _tensors(container: TorchContainer, path: Path) -> Iterator[tuple[str, object, str | None]]:
+    content = container.content
     if isinstance(content, Mapping):
         content = weights_in(content, _is_tensor, lambda value: isinstance(value, Record))
     if _is_tensor(content):
@@ -154,7 +149,7 @@ def _tensors(checkpoint: TorchContainer, path: Path) -> Iterator[tuple[str, obje
 
 
 def _walk(root: Record) -> Iterator[tuple[str, object, str | None]]:
-    """Visit the modules of a pickled model, each once, in their order."""
+    """Yield the tensors of a pickled model, with the types of their layers, in the order of its modules."""
     waiting, seen = [("", root)], set()
     while waiting:
         prefix, record = waiting.pop()

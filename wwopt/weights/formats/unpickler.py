@@ -118,7 +118,7 @@ class _Unpickler(pickle._Unpickler):  # noqa: SLF001  (the one in C takes what m
 
     def refuse(self) -> None:
         """Refuse opcodes that no checkpoint holds: out-of-band buffers and registered extensions."""
-        raise pickle.UnpicklingError("an instruction that has no place in a checkpoint")
+        raise pickle.UnpicklingError("an opcode that no checkpoint uses")
 
     for _code, _load in (
         (pickle.BUILD, load_build),

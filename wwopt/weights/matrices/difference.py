@@ -1,4 +1,4 @@
-"""What training has added to a base model, layer by layer, without holding two models."""
+"""`subtract`: the change from a base model, layer by layer, without holding two models in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["subtract"]
 
 
 def subtract(weights: Weights, base: Weights) -> Weights:
-    """Describe ``W - W_base`` for each layer that both have under one name; the rest is listed in ``skipped``."""
+    """Describe ``W - W_base`` for each layer that both have by the same name; the rest is listed in ``skipped``."""
     theirs = {matrix.name: matrix for matrix in base.matrices}
     reasons = [(matrix, _reason_to_skip(matrix, theirs.get(matrix.name))) for matrix in weights.matrices]
     differences = tuple(

@@ -1,4 +1,4 @@
-"""Tensors that hold several matrices, side by side or on top of each other, taken apart."""
+"""Fused tensors, which hold several matrices side by side, split into their parts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GATES = {4: ("lstm", ("i", "f", "g", "o")), 3: ("gru", ("r", "z", "n")), 1: ("rn
 
 @dataclass(frozen=True)
 class _Part:
-    """Where a part lies along an axis."""
+    """Part of a tensor: every ``step``-th index from ``start`` to ``stop`` along an axis."""
 
     name: str
     start: int
@@ -37,18 +37,18 @@ class _Part:
 def split(  # noqa: PLR0911  (a rule a line)
     tensor: NamedTensor, name: str, others: Mapping[str, NamedTensor], config: Mapping[str, Any]
 ) -> list[tuple[str, NamedTensor]]:
-    """Take a fused tensor apart.
+    """Split a fused tensor.
 
     Parameters
     ----------
     tensor : NamedTensor
         Any weight of two or more dimensions.
     name : str
-        Its layer's name.
+        Name of its layer.
     others : mapping
         All tensors of the source by their layers' names; a neighbour's shape tells the sizes of the parts.
     config : mapping
-        ``model_type`` and ``num_attention_heads``, where they are known.
+        ``model_type`` and ``num_attention_heads``, where known.
 
     Returns
     -------
@@ -111,7 +111,7 @@ def _queries_keys_values(
 
 
 def _interleaved(tensor: NamedTensor, name: str, config: Mapping[str, Any]) -> list[tuple[str, NamedTensor]]:
-    """Gather q, k, v from the heads; how many there are stands in the model's configuration only."""
+    """Gather q, k, v from the heads, whose number only the model's configuration tells."""
     heads, kind = config.get("num_attention_heads") or config.get("n_head"), config.get("model_type")
     size = tensor.shape[0]
     if kind not in INTERLEAVED or not isinstance(heads, int) or heads < 1 or size % (3 * heads):
@@ -142,7 +142,7 @@ def _is_experts(tensor: NamedTensor, name: str) -> bool:
 
 
 def _experts(tensor: NamedTensor, name: str) -> list[tuple[str, NamedTensor]]:
-    """Take a stack of experts apart: a matrix each, as where every expert is a module of its own."""
+    """Split a stack of experts: a matrix each, as where every expert is a module of its own."""
     return [
         (f"{name}.{i}", replace(tensor, shape=tensor.shape[1:], read=First(rows(tensor.read, 0, i, i + 1))))
         for i in range(tensor.shape[0])
@@ -152,7 +152,7 @@ def _experts(tensor: NamedTensor, name: str) -> list[tuple[str, NamedTensor]]:
 def _gate_and_up(
     expert: tuple[str, NamedTensor], leaf: str, stack: str, others: Mapping[str, NamedTensor]
 ) -> list[tuple[str, NamedTensor]]:
-    """Cut an expert's fused gate and up projections, which `down_proj` tells apart from its input."""
+    """Split an expert's fused gate and up projections, along the axis that the shape of `down_proj` tells."""
     name, tensor = expert
     down = others.get(f"{stack.removesuffix(leaf)}down_proj")
     if leaf != "gate_up_proj" or down is None:

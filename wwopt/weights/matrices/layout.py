@@ -1,4 +1,4 @@
-"""How a tensor becomes matrices: fused ones taken apart, convolutions sliced, long side first, tied ones once."""
+"""`to_matrices`: named tensors as stacks of matrices, fused ones split, convolutions sliced, tied ones once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wwopt.weights.matrices.fused import split
 from wwopt.weights.matrices.matrix import WeightMatrix, Weights
-from wwopt.weights.matrices.reparametrized import put_together
+from wwopt.weights.matrices.reparametrized import restore_weights
 from wwopt.weights.tensors.dtypes import is_weight_dtype
 from wwopt.weights.tensors.readers import First, Stacked
 
@@ -28,24 +28,24 @@ FLAT = ("_flat_param", "flat_param")
 
 
 def to_matrices(tensors: Iterable[NamedTensor], config: Mapping[str, Any] | None = None) -> Weights:
-    """Turn a source's tensors into stacks of matrices.
+    """Turn a source's tensors into stacks of matrices, the longer side first.
 
-    Vectors (biases, the scales of a normalisation) hold no matrix and are listed apart; every tensor of
-    two or more dimensions becomes one `WeightMatrix` or several, or an entry of ``skipped``.
+    Vectors, such as biases and the gains of a normalisation, are listed apart; every tensor of two or more dimensions
+    becomes one `WeightMatrix` or several, or an entry of ``skipped``.
 
     Parameters
     ----------
     tensors : iterable of NamedTensor
         All tensors of the source, in its order.
     config : mapping, optional
-        What a model's configuration says of its heads, as in the ``config.json`` of Hugging Face.
+        A model's configuration of its attention heads, as in the ``config.json`` of Hugging Face.
 
     Raises
     ------
     ValueError
         Two tensors come out under the same name.
     """
-    layers = _by_layer(put_together(tensors))
+    layers = _by_layer(restore_weights(tensors))
     names = {tensor.name: layer for layer, tensor in layers.items()}
     matrices: list[WeightMatrix] = []
     skipped: list[tuple[str, str]] = []
@@ -123,7 +123,7 @@ def _reason_to_skip(layer: str, tensor: NamedTensor, names: Mapping[str, str]) -
 
 
 def _squeezed(tensor: NamedTensor) -> NamedTensor:
-    """Take the batch axis off a table of positions, shape (1, positions, features), that no module has claimed."""
+    """Drop the batch axis of a table of positions, shape (1, positions, features), that is no module's weight."""
     if tensor.layer_type is None and len(tensor.shape) == 3 and tensor.shape[0] == 1:
         return replace(tensor, shape=tensor.shape[1:], read=First(tensor.read), layer_type="embedding")
     return tensor

@@ -1,4 +1,4 @@
-"""LoRA adapters: the spectrum of ``scale B A`` from its thin factors, without ever forming the product."""
+"""LoRA adapters: the spectrum of ``scale B A`` from its thin factors, without forming the product."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class LowRank:
     A: Read
 
     def __call__(self) -> Floats:
-        """Return a matrix for each place of a kernel, shape (k, rank, rank); NaN where a factor is not finite."""
+        """Return a matrix for each position of a kernel, shape (k, rank, rank); NaN where a factor is not finite."""
         with np.errstate(invalid="ignore"):
             B, A = (np.float64(factor).reshape(*factor.shape[:2], -1) for factor in (self.B(), self.A()))
         if not (np.isfinite(B).all() and np.isfinite(A).all()):
@@ -54,7 +54,7 @@ def _triangular(factor: Floats) -> Floats:
 
 
 def read_adapter(folder: Path, read_file: Callable[[Path], Iterable[NamedTensor]]) -> Weights:
-    """Describe the products of a LoRA adapter's factors, and the layers that were saved whole.
+    """Describe the products of a LoRA adapter's factors, and the layers that it saves whole.
 
     Raises
     ------
@@ -100,7 +100,7 @@ def _product(layer: str, pair: dict[str, NamedTensor], config: dict[str, Any]) -
     if min(len(A.shape), len(B.shape)) < 2 or A.shape[0] != B.shape[1] or 0 in (*A.shape, *B.shape):
         return layer, f"factors of shapes {B.shape} and {A.shape} are no product of matrices"
     if math.prod(B.shape[2:]) > 1:
-        return layer, f"factors of shapes {B.shape} and {A.shape}: only A may be a kernel of more than one place"
+        return layer, f"factors of shapes {B.shape} and {A.shape}: only A may be a kernel of more than one position"
     k, sides = math.prod(A.shape[2:]), sorted((B.shape[0], A.shape[1]))
     rank = min(A.shape[0], *sides)
     scale = _scale(layer, A.shape[0], config) * (math.sqrt(0.5) if len(A.shape) == 4 else 1)
@@ -116,7 +116,7 @@ def _scale(layer: str, r: int, config: dict[str, Any]) -> float:
 
 
 def _matches(pattern: str, layer: str) -> bool:
-    """Whether a pattern means a layer, as PEFT decides it; one that could take forever to match means none."""
+    """Whether a pattern matches a layer by PEFT's rules; one that could take forever to match is compared as text."""
     if len(REPEATED.findall(pattern)) > MOST_REPEATED or NESTED.search(pattern):
         return layer == pattern or layer.endswith(f".{pattern}")
     return re.match(rf"(.*\.)?({pattern})$", layer) is not None

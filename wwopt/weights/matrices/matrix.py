@@ -21,16 +21,16 @@ class WeightMatrix:
         Full dotted path of the module, e.g. ``layer1.0.conv1``; of a part of a fused tensor, that and the
         part: ``attn.qkv.q``.
     layer_type : str
-        ``dense``, ``embedding``, ``conv1d``, ``conv2d``, ``conv3d``, ``lora`` and what else a module says.
+        ``dense``, ``embedding``, ``conv1d``, ``conv2d``, ``conv3d``, ``lora``, or another type that the module tells.
     k, N, M : int
         Number of matrices, and their longer and shorter side.
     read : callable
         Returns the stack, shape ``(k, N, M)``, unscaled; of a product of thin factors a smaller matrix with
-        the same singular values, shape ``(1, rank, rank)``. Never to be written to.
+        the same singular values, shape ``(1, rank, rank)``. Must not be written to.
     scale : float
-        Factor on the elements; sqrt(1/2) for two-dimensional convolutions, as in WeightWatcher.
+        Factor on the elements; sqrt(1/2) for two-dimensional convolutions, as in WeightWatcher 0.7.7.
     rank : int or None
-        Largest rank that the matrix can have, where it is a product of thin factors.
+        Largest possible rank of a product of thin factors; None for a matrix that is stored whole.
     transposed : bool
         Whether the rows of the stack are the columns of the stored matrices.
     """
@@ -58,16 +58,16 @@ class WeightMatrix:
 
 @dataclass(frozen=True)
 class Weights:
-    """What a source holds, in its own order.
+    """Weights of a source, in its own order.
 
     Attributes
     ----------
     matrices : tuple of WeightMatrix
         One for each weight matrix.
     skipped : tuple of (str, str)
-        What was left out, and the reason.
+        Names of the tensors that are left out, and the reasons.
     vectors : tuple of (int, NamedTensor)
-        Biases, scales and running statistics, each with the number of matrices that stand before it.
+        Biases, scales and running statistics, each with the number of matrices before it.
     """
 
     matrices: tuple[WeightMatrix, ...]

@@ -1,4 +1,4 @@
-"""Weights that are stored as something else: weight norm and spectral norm, put together again."""
+"""Reparametrised weights, restored from their stored parts: weight norm and spectral norm."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wwopt.arrays import Values
     from wwopt.weights.tensors.tensor import NamedTensor, Read
 
-__all__ = ["SpectralNorm", "WeightNorm", "put_together"]
+__all__ = ["SpectralNorm", "WeightNorm", "restore_weights"]
 
 STORED = re.compile(
     r"(?:(?P<owner>.*)\.)?(?:parametrizations\.(?P<new>\w+)\.(?P<role>original[01]?|0\._[uv])"
@@ -25,7 +25,7 @@ ROLES = {"original0": "g", "original1": "v", "original": "orig", "0._u": "u", "0
 
 @dataclass(frozen=True)
 class WeightNorm:
-    """``g v / |v|``, the norm over all axes along which ``g`` has one element."""
+    """Weight ``g v / |v|``, the norm over all axes along which ``g`` has one element."""
 
     g: Read
     v: Read
@@ -41,7 +41,7 @@ class WeightNorm:
 
 @dataclass(frozen=True)
 class SpectralNorm:
-    """The weight over ``u' W v``, its largest singular value as the power iteration last saw it."""
+    """Weight over ``u' W v``, its largest singular value by the last power iteration."""
 
     weight: Read
     u: Read
@@ -56,10 +56,10 @@ class SpectralNorm:
         return normalized
 
 
-def put_together(tensors: Iterable[NamedTensor]) -> list[NamedTensor]:
-    """Replace the stored parts of each reparametrised weight by the weight; all else passes.
+def restore_weights(tensors: Iterable[NamedTensor]) -> list[NamedTensor]:
+    """Replace the stored parts of each reparametrised weight by the weight; other tensors are passed on.
 
-    A parametrisation that only its code can undo becomes a tensor that is unusable, with that reason.
+    A parametrisation that only the model's code can evaluate becomes an unusable tensor with that reason.
     """
     plain: dict[str, NamedTensor] = {}
     stored: dict[str, dict[str, NamedTensor]] = {}

@@ -1,4 +1,4 @@
-"""Element types: their names in each format, and how NumPy reads those that it does not know."""
+"""Element types: their sizes, and decoding of bfloat16 and 8-bit floats, which NumPy lacks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ITEM_SIZES = {
 
 @dataclass(frozen=True)
 class _Float8:
-    """A format of eight bits: sign, exponent, mantissa."""
+    """Floating-point format of eight bits: sign, exponent, mantissa."""
 
     mantissa: int
     bias: int
@@ -45,12 +45,18 @@ WEIGHTS = {"float64", "float32", "float16", "bfloat16", *FLOAT8}
 
 
 def is_weight_dtype(dtype: str) -> bool:
-    """Whether elements of this type can be weights: floating point, not integer, complex or a mere scale."""
+    """Whether a type is one of weights: real floating point, but not a format of scales alone.
+
+    Examples
+    --------
+    >>> is_weight_dtype("bfloat16"), is_weight_dtype("int8")
+    (True, False)
+    """
     return dtype in WEIGHTS
 
 
 def decode(raw: NDArray[np.uint8], dtype: str) -> Values:
-    """Read bytes, little-endian, as numbers: a view where NumPy knows the type, else an exact copy in float32.
+    """Decode little-endian bytes: a view where NumPy has the type, else an exact copy in float32.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""How values are read: small picklable callables, each a place or a view of another's values."""
+"""Readers of values: small picklable callables for memory, files, and views of other readers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Difference", "First", "Heads", "InArray", "InFile", "InTorch", "Rows
 
 @dataclass(frozen=True)
 class InArray:
-    """Values in memory, of NumPy or of what turns into an array."""
+    """Values in memory, of NumPy or of anything that converts to an array."""
 
     array: Any
 
@@ -47,13 +47,13 @@ class InTorch:
         return values
 
     def __reduce__(self) -> tuple[type[InArray], tuple[Values]]:
-        """Travel as values: torch would move the user's tensor into memory that processes share."""
+        """Pickle the values: torch would move the user's tensor into shared memory."""
         return InArray, (self(),)
 
 
 @dataclass(frozen=True)
 class InFile:
-    """Values in a file, mapped into memory when asked for.
+    """Values in a file, mapped into memory when called.
 
     Attributes
     ----------
@@ -153,14 +153,14 @@ class Stacked:
         return stack.swapaxes(1, 2) if self.transpose else stack
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Travel without the rest of a tensor in memory that this is a part of; what lies in a file stays there."""
+        """Pickle only this part of a tensor in memory; values in a file are not pickled."""
         read = InArray(self.read()) if _is_in_memory(self.read) else self.read
         return Stacked, (read, self.rows, self.columns, self.transpose)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What was added to the values of a base model."""
+    """Difference from the values of a base model."""
 
     read: Read
     base: Read
@@ -180,7 +180,7 @@ def _is_in_memory(read: Read) -> bool:
 
 
 def rows(read: Read, axis: int, start: int, stop: int, step: int = 1) -> Read:
-    """Read a part along an axis; of a file only the bytes of that part."""
+    """Return a reader of a part along an axis; of a file it maps only the bytes of that part."""
     if axis == 0 and step == 1 and isinstance(read, InFile) and read.strides is None:
         row = math.prod(read.shape[1:]) * ITEM_SIZES[read.dtype]
         return replace(read, offset=read.offset + start * row, shape=(stop - start, *read.shape[1:]))

@@ -9,12 +9,12 @@ from wwopt.arrays import Values
 
 __all__ = ["NamedTensor", "Read"]
 
-Read = Callable[[], Values]  # picklable, so that another process can read what it is to measure
+Read = Callable[[], Values]  # picklable, so that another process can read its own layers
 
 
 @dataclass(frozen=True)
 class NamedTensor:
-    """A tensor of a source, before anybody has read it.
+    """Tensor of a source, described before its values are read.
 
     Attributes
     ----------
@@ -25,13 +25,13 @@ class NamedTensor:
     dtype : str
         Torch's name of the element type, e.g. ``float32``.
     read : callable
-        Returns the values; often a view of memory that is not ours, so never to be written to.
+        Returns the values, often a view of the user's memory: must not be written to.
     layer_type : str or None
-        What the module says it is; None where the source holds tensors only.
+        Type of the layer that the module tells; None where the source holds tensors only.
     same_as : str or None
-        Name of the tensor that this one shares its memory with.
+        Name of an earlier tensor that shares its memory.
     unusable : str or None
-        Why it cannot be read, e.g. because it lives on the meta device.
+        Reason why it cannot be read, e.g. that it is on the meta device.
     """
 
     name: str
