@@ -1,5 +1,6 @@
 """The documentation: it builds without a warning, and names what there is."""
 
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -77,6 +78,16 @@ def test_every_command_is_listed():
         text = (ROOT / page).read_text(encoding="utf-8")
         for command in typer.main.get_command(app).commands:
             assert f"`wwopt {command}" in text, (page, command)
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=lambda page: page.name)
+def test_files_that_a_page_names_exist(page):
+    """A source file or a room that a page names is there, from the root or from a package's folder."""
+    named = re.findall(
+        r"`((?:[\w-]+/)+[\w-]+\.(?:py|html)|(?:wwopt|objectives|trackers)/[\w/-]*)`", page.read_text(encoding="utf-8")
+    )
+    folders = (ROOT, *(ROOT / "objectives").glob("*"), *(ROOT / "trackers").glob("*"))
+    assert [name for name in named if not any((folder / name).exists() for folder in folders)] == []
 
 
 def test_links_of_the_readme_lead_somewhere():
