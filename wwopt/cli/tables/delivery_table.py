@@ -10,12 +10,11 @@ from wwopt.cli.console import open_console, plain
 
 if TYPE_CHECKING:
     from wwopt_trackers import Synced, Verified
+    from wwopt_trackers.backends.protocol import Point
 
 __all__ = ["print_synced", "print_verified", "synced_json", "verified_json"]
 
 POINTS = 5  # of a run that are printed; the JSON has all
-
-Point = tuple[str, int, int, float]
 
 
 def synced_json(done: Sequence[Synced]) -> list[dict[str, str]]:
