@@ -39,6 +39,16 @@ def test_yielded_models_are_reported_and_the_last_counts(network):
     assert trial.value == pytest.approx(AlphaScore()(wwopt.analyze(network(0.5))))
 
 
+def test_evaluations_are_spaced_by_what_they_cost(network):
+    """A short training is evaluated after half and all of it; one of unknown length after 1, 2, 4, ... steps."""
+
+    def train(trial):
+        yield from (network() for _ in range(10))
+
+    assert list(run(train, n_steps=10).trials[0].intermediate_values) == [4, 9]
+    assert list(run(train).trials[0].intermediate_values) == [0, 1, 3, 7]
+
+
 @pytest.mark.parametrize("bad", ["diverged", "collapsed"])
 def test_a_broken_network_is_pruned_at_the_first_evaluation(network, diverged, bad):
     """Collapse and divergence are seen at once, the reason is kept, and the trial is infeasible."""

@@ -123,7 +123,9 @@ class Transformers:
         return round(trainer.state.epoch), None
 
 
-LIBRARIES = pytest.mark.parametrize("library", [Lightning, Transformers])
+LIBRARIES = pytest.mark.parametrize(
+    "library", [pytest.param(library, marks=pytest.mark.slow) for library in (Lightning, Transformers)]
+)  # importing one takes seconds
 
 
 @LIBRARIES
