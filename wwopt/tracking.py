@@ -1,7 +1,8 @@
-"""What an objective needs of a tracker, and nothing else."""
+"""`Tracker`: what an objective needs of a tracker; and where trackers keep the analysis of a step."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
 
-__all__ = ["State", "Tracker"]
+__all__ = ["State", "Tracker", "step_folder", "step_of"]
 
 State = Literal["complete", "pruned", "failed"]
+STEP = re.compile(r"(?:.*/)?step-(-?\d+)/?")
 
 
 @runtime_checkable
@@ -38,3 +40,28 @@ class Tracker(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def step_folder(step: int) -> str:
+    """Name of the folder of a run's artifacts that keeps the analysis of a step.
+
+    Examples
+    --------
+    >>> step_folder(12)
+    'step-000012'
+    """
+    return f"step-{step:06d}"
+
+
+def step_of(folder: str) -> int | None:
+    """Step whose analysis a folder of artifacts keeps; None where it is no such folder.
+
+    Steps are compared as numbers: as text, ``step-999999`` comes after ``step-1000000``.
+
+    Examples
+    --------
+    >>> step_of("ww/step-1000000"), step_of("ww/tables")
+    (1000000, None)
+    """
+    match = STEP.fullmatch(folder)
+    return int(match[1]) if match else None

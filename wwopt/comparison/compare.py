@@ -17,7 +17,7 @@ from wwopt.comparison.thresholds import Thresholds
 from wwopt.engine.analyze import analyze
 from wwopt.engine.parallel import run
 from wwopt.engine.settings import Settings
-from wwopt.weights import open_weights
+from wwopt.sources import weights_of
 
 if TYPE_CHECKING:
     import os
@@ -121,7 +121,7 @@ def compare(
     thresholds = thresholds or Thresholds()
     options: dict[str, Any] = {"include": include, "exclude": exclude, "min_evals": min_evals, "device": device,
                                "executor": executor, "cache": cache, "progress": progress}  # fmt: skip
-    before, after = open_weights(reference), open_weights(candidate)
+    before, after = weights_of(reference), weights_of(candidate)
     after, prefixes = rename_as(before, after)
     chosen = _chosen(before, include, exclude)
     pairs, causes = match_layers(chosen, after)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from functools import partial
 from pathlib import Path
@@ -17,14 +16,18 @@ from wwopt.engine.measure import measure
 from wwopt.engine.parallel import cores, find_device, run, threads
 from wwopt.engine.settings import Settings
 from wwopt.response import probe
+from wwopt.sources import Kind, resolve, weights_of
+from wwopt.weights import subtract
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor
 
     from wwopt.engine.result import Measured
     from wwopt.powerlaw import EstimatorName
     from wwopt.response import Response
+    from wwopt.sources import Source
     from wwopt.spectra import Precision
     from wwopt.weights import WeightMatrix
 
@@ -122,8 +125,6 @@ def analyze(
     >>> analysis.details[["N", "M", "num_evals"]].values.tolist()
     [[200, 100, 100]]
     """
-    from wwopt.weights import open_weights, subtract  # noqa: PLC0415  (the objectives import this module for every trial)
-
     settings = Settings(
         include=include,
         exclude=exclude,
@@ -132,16 +133,17 @@ def analyze(
         estimator=estimator,
         randomize=randomize,
         zero_tol=zero_tol,
-        base=None if base is None else _label(base),
+        base=None if base is None else _label(resolve(base)),
         precision=precision,
         alignment=alignment,
         response=response,
         confidence=confidence,
         seed=seed,
     )
-    weights = open_weights(source)
+    network = resolve(source)
+    weights = weights_of(network)
     if base is not None:
-        weights = subtract(weights, open_weights(base))
+        weights = subtract(weights, weights_of(base))
     reasons = [(matrix, settings.reason_to_skip(matrix)) for matrix in weights.matrices]
     selected = [matrix for matrix, reason in reasons if reason is None]
     left_out = [(matrix.name, reason) for matrix, reason in reasons if reason is not None]
@@ -154,31 +156,29 @@ def analyze(
         spectra={matrix.name: measured[matrix.name].evals for matrix in selected},
         skipped=[*weights.skipped, *left_out],
         settings=settings.to_dict(),
-        pairs=_pairs(source, weights.matrices) if alignment else None,
-        response=_response(source, settings),
+        pairs=_pairs(network, weights.matrices) if alignment else None,
+        response=_response(network, settings),
     )
 
 
-def _pairs(source: object, matrices: Sequence[WeightMatrix]) -> pd.DataFrame:
+def _pairs(source: Source, matrices: Sequence[WeightMatrix]) -> pd.DataFrame:
     from wwopt.alignment import PAIR_COLUMNS, align  # noqa: PLC0415  (loads torch)
 
-    return pd.DataFrame(align(source, matrices), columns=list(PAIR_COLUMNS))
+    return pd.DataFrame(align(source.value, matrices), columns=list(PAIR_COLUMNS))
 
 
-def _response(source: object, settings: Settings) -> Response | None:
-    from wwopt.weights import is_module  # noqa: PLC0415  (as above)
-
+def _response(source: Source, settings: Settings) -> Response | None:
     wanted = settings.response
-    if wanted is False or (wanted is None and not (settings.alignment and is_module(source))):
+    if wanted is False or (wanted is None and not (settings.alignment and source.kind is Kind.MODULE)):
         return None
-    answer = probe(source, None if isinstance(wanted, (bool, type(None))) else wanted, seed=settings.seed)
+    answer = probe(source.value, None if isinstance(wanted, (bool, type(None))) else wanted, seed=settings.seed)
     if wanted is not None and not answer.available:
         warnings.warn(f"No response was measured: {answer.reason}.", stacklevel=3)
     return answer
 
 
-def _label(source: object) -> str:
-    return os.fspath(source) if isinstance(source, (str, os.PathLike)) else f"a {type(source).__name__}"
+def _label(source: Source) -> str:
+    return source.label if isinstance(source.value, (str, Path)) else f"a {source.label}"
 
 
 def _measure_all(

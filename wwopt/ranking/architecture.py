@@ -1,4 +1,4 @@
-"""How networks are related: the same shapes, one family at several depths or widths, or nothing in common."""
+"""Architectures of networks: the same shapes, one family at several depths or widths, or nothing in common."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from wwopt.analysis import Analysis
     from wwopt.weights import WeightMatrix
 
-__all__ = ["Profile", "are_family", "are_same", "profile_of", "unrelated"]
+__all__ = ["Architecture", "architecture_of", "same_family", "same_shapes"]
 
 SAME_PATTERNS = 0.5  # share of name patterns that two members of a family have in common
 SAME_KINDS = 0.75  # share of kinds of layers
@@ -20,8 +20,8 @@ SAME_SHAPES = 0.5  # share of layers whose shape, or whose proportions, the othe
 
 
 @dataclass(frozen=True)
-class Profile:
-    """What is to be known of a network's build.
+class Architecture:
+    """Names, kinds and shapes of a network's layers.
 
     Attributes
     ----------
@@ -41,44 +41,39 @@ class Profile:
     parameters: int
 
 
-def profile_of(network: Analysis | Sequence[WeightMatrix]) -> Profile:
+def architecture_of(network: Analysis | Sequence[WeightMatrix]) -> Architecture:
     """Describe a network by its matrices, or by the layers of an analysis."""
     if isinstance(network, Sequence):
         layers = [(matrix.name, matrix.layer_type, matrix.k, matrix.N, matrix.M) for matrix in network]
     else:
         columns = network.details[["name", "layer_type", "rf", "N", "M"]]
-        layers = [tuple(row) for row in columns.itertuples(index=False)]
-    return Profile(
-        patterns=frozenset(re.sub(r"\d+", "#", str(name)) for name, *_ in layers if name),
+        layers = list(columns.itertuples(index=False, name=None))
+    return Architecture(
+        patterns=frozenset(re.sub(r"\d+", "#", str(name)) for name, _, _, _, _ in layers if name),
         kinds=frozenset((str(kind), int(k)) for _, kind, k, _, _ in layers),
-        shapes=tuple((int(k), int(N), int(M)) for *_, k, N, M in layers),
-        parameters=sum(max(int(k), 1) * int(N) * int(M) for *_, k, N, M in layers),
+        shapes=tuple((int(k), int(N), int(M)) for _, _, k, N, M in layers),
+        parameters=sum(max(int(k), 1) * int(N) * int(M) for _, _, k, N, M in layers),
     )
 
 
-def are_same(profiles: Sequence[Profile]) -> bool:
-    """Whether all networks have the same layers, by their shapes."""
-    first = Counter(profiles[0].shapes)
-    return all(Counter(profile.shapes) == first for profile in profiles[1:])
+def same_shapes(networks: Sequence[Architecture]) -> bool:
+    """Whether all networks have layers of the same shapes."""
+    first = Counter(networks[0].shapes)
+    return all(Counter(network.shapes) == first for network in networks[1:])
 
 
-def are_family(profiles: Sequence[Profile]) -> bool:
+def same_family(networks: Sequence[Architecture]) -> bool:
     """Whether every network is related to the first, directly or through others."""
-    return not unrelated(profiles)
-
-
-def unrelated(profiles: Sequence[Profile]) -> list[int]:
-    """Places of the networks that no chain of relations connects with the first."""
     reached, fresh = {0}, [0]
     while fresh:
-        current = fresh.pop()
-        near = {i for i, other in enumerate(profiles) if i not in reached and _related(profiles[current], other)}
-        reached |= near
+        current = networks[fresh.pop()]
+        near = [i for i, other in enumerate(networks) if i not in reached and _related(current, other)]
+        reached.update(near)
         fresh += near
-    return [i for i in range(len(profiles)) if i not in reached]
+    return len(reached) == len(networks)
 
 
-def _related(first: Profile, second: Profile) -> bool:
+def _related(first: Architecture, second: Architecture) -> bool:
     """Whether two networks are made of the same kinds of layers, under like names or in like shapes."""
     if _common(first.kinds, second.kinds) < SAME_KINDS:
         return False
@@ -99,5 +94,5 @@ def _covered(ours: Iterable[object], theirs: Iterable[object]) -> float:
     return sum(shape in known for shape in ours) / max(len(ours), 1)
 
 
-def _proportions(profile: Profile) -> list[tuple[int, float]]:
-    return [(k, round(N / M, 1)) for k, N, M in profile.shapes]
+def _proportions(architecture: Architecture) -> list[tuple[int, float]]:
+    return [(k, round(N / M, 1)) for k, N, M in architecture.shapes]

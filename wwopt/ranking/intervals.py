@@ -1,4 +1,4 @@
-"""How sure a number of a network is: the bootstrap over its layers."""
+"""Bootstrap over layers: how far a network's number, and its rank, would move with other layers."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import NDArray
+
     from wwopt.analysis import Analysis
+    from wwopt.arrays import Floats
     from wwopt.score import Score
 
 __all__ = ["draws_of_mean", "draws_of_score", "rank_draws"]
-
-Floats = NDArray[np.float64]
 
 DRAWS = 1000
 FEW_DRAWS = 100  # where a score has to be computed again for each
@@ -52,7 +52,9 @@ def draws_of_score(score: Score, analysis: Analysis, seed: int) -> Floats:
     return np.resize(np.array(scores), DRAWS)
 
 
-def rank_draws(draws: Sequence[Floats]) -> NDArray[np.intp]:
-    """Rank of each network in each draw, 1 for the smallest, shape (networks, draws)."""
-    ranks: NDArray[np.intp] = np.argsort(np.argsort(np.stack(draws), axis=0), axis=0) + 1
+def rank_draws(draws: Sequence[Floats]) -> NDArray[np.int64]:
+    """Rank of each network in each draw, 1 for the smallest, shape (networks, draws); of equals the first is first."""
+    from scipy.stats import rankdata  # noqa: PLC0415  (takes a second to load)
+
+    ranks: NDArray[np.int64] = rankdata(np.stack(draws), method="ordinal", axis=0)
     return ranks

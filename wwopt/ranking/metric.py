@@ -1,4 +1,4 @@
-"""What to rank by: chosen by what is compared, or by the user."""
+"""The metric of a ranking: chosen by what is compared, or by the user."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wwopt.metrics import METRICS
-from wwopt.ranking.architecture import are_same, unrelated
+from wwopt.ranking.architecture import same_family, same_shapes
 from wwopt.ranking.intervals import draws_of_mean, draws_of_score
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from wwopt.analysis import Analysis
-    from wwopt.ranking.architecture import Profile
+    from wwopt.arrays import Floats
+    from wwopt.ranking.architecture import Architecture
     from wwopt.score import Score
 
-__all__ = ["ALPHA_WEIGHTED", "SCORE", "Choice", "Judge", "choose"]
+__all__ = ["ALPHA_WEIGHTED", "SCORE", "Judge", "MetricChoice", "choose"]
 
 SCORE, ALPHA_WEIGHTED = "score", "alpha_weighted"
 SHARES = {"share_over_6": ("alpha", 6.0), "share_trapped": ("num_traps", 0.0)}
 
 
 @dataclass(frozen=True)
-class Choice:
+class MetricChoice:
     """A metric, why it was chosen, and what speaks against it."""
 
     metric: str
@@ -34,8 +33,8 @@ class Choice:
     warning: str = ""
 
 
-def choose(metric: str | Score, profiles: Sequence[Profile], *, based: bool) -> Choice:
-    """Choose the metric for networks of these builds.
+def choose(metric: str | Score, networks: Sequence[Architecture], *, based: bool) -> MetricChoice:
+    """Choose the metric for networks of these architectures.
 
     Raises
     ------
@@ -43,22 +42,24 @@ def choose(metric: str | Score, profiles: Sequence[Profile], *, based: bool) -> 
         There is no metric of this name.
     """
     if not isinstance(metric, str):
-        return Choice(SCORE, f"{metric.settings()['name']}, as asked for")
+        return MetricChoice(SCORE, f"{metric.settings()['name']}, as asked for")
     if metric != "auto":
         known = (SCORE, *METRICS, *SHARES, "trap_energy")
         if metric not in known:
             raise ValueError(f"`metric` must be 'auto', a score or one of {', '.join(known)}, got {metric!r}.")
-        return Choice(metric, "as asked for")
+        return MetricChoice(metric, "as asked for")
     if based:
-        return Choice(SCORE, "the networks come from one base, so the spectra of what they added to it are compared")
-    if are_same(profiles):
-        return Choice(SCORE, "the networks have the same shapes, as epochs or recipes of one")
-    if not unrelated(profiles):
-        return Choice(ALPHA_WEIGHTED, "the networks are one family at several sizes, which the score does not order")
-    return Choice(
+        return MetricChoice(SCORE, "the networks were tuned from one base, and their differences to it are compared")
+    if same_shapes(networks):
+        return MetricChoice(SCORE, "the networks have the same shapes")
+    if same_family(networks):
+        return MetricChoice(
+            ALPHA_WEIGHTED, "the networks are one family at several sizes, which the score does not order"
+        )
+    return MetricChoice(
         ALPHA_WEIGHTED,
         "the networks are of different architectures",
-        "No number from weights alone is reliable across architectures: look at the parameters beside, and at data.",
+        "No number from weights alone is reliable across architectures. Compare the parameters too, and test on data.",
     )
 
 
@@ -83,13 +84,13 @@ class Judge:
         finite = values[np.isfinite(values)]
         return float(finite.mean()) if len(finite) else float("nan")
 
-    def draws(self, analysis: Analysis, seed: int) -> NDArray[np.float64]:
+    def draws(self, analysis: Analysis, seed: int) -> Floats:
         """Numbers of resampled layers."""
         if self.metric == SCORE:
             return draws_of_score(self.score, analysis, seed)
         return draws_of_mean(self._layers(analysis), seed)
 
-    def _layers(self, analysis: Analysis) -> NDArray[np.float64]:
+    def _layers(self, analysis: Analysis) -> Floats:
         details = analysis.details
         if self.metric in SHARES:
             column, limit = SHARES[self.metric]

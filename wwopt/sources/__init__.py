@@ -1,1 +1,7 @@
-"""Resolve what a user names into candidates: weights, saved analyses, tables, runs and registered models."""
+"""Sources: what somebody names is resolved once, into weights, analyses, tables, runs and registered models."""
+
+from wwopt.sources.candidates import READ_ERRORS, Candidate, expand
+from wwopt.sources.resolve import Kind, Source, resolve, weights_of
+from wwopt.sources.weightwatcher import read_details
+
+__all__ = ["READ_ERRORS", "Candidate", "Kind", "Source", "expand", "read_details", "resolve", "weights_of"]

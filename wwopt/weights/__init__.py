@@ -7,6 +7,7 @@
 from wwopt.weights.folders import CHECKPOINT_SUFFIXES, MODEL_FILES, WEIGHT_FILES
 from wwopt.weights.formats.containers import weights_in
 from wwopt.weights.formats.mappings import is_module, is_tensor
+from wwopt.weights.hubs import is_remote
 from wwopt.weights.matrices.difference import subtract
 from wwopt.weights.matrices.matrix import WeightMatrix, Weights
 from wwopt.weights.open import open_weights, read_file
@@ -20,6 +21,7 @@ __all__ = [
     "WeightMatrix",
     "Weights",
     "is_module",
+    "is_remote",
     "is_tensor",
     "open_weights",
     "read_file",

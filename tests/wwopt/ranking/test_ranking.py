@@ -12,8 +12,9 @@ from sklearn.datasets import load_digits
 from torch import nn
 
 import wwopt
-from wwopt.ranking.architecture import are_family, are_same, profile_of
-from wwopt.sources.weightwatcher import read_details
+from wwopt.ranking.architecture import architecture_of, same_family, same_shapes
+from wwopt.sources import read_details
+from wwopt.tracking import step_folder
 
 
 def weights(*shapes, decay=0.5, seed=0, names=None):
@@ -175,7 +176,7 @@ def test_every_source_and_every_fault_is_a_row(tmp_path):
     assert sorted(status.index[status == "ranked"]) == ["analysis", "file", "frame", "saved", "table"]
     notes = ranking.table["note"]
     assert "damaged.pt" in notes["damaged"]
-    assert notes["missing"].startswith("No such file")
+    assert notes["missing"] == f"no such file or folder: {tmp_path / 'nothing.pt'}"
     assert notes["empty"].endswith("holds no checkpoint, and no folder that does.")
     assert "no table of WeightWatcher's `details`: it has no column alpha, N, M" in notes["other"]
     assert "got int" in notes["number"]
@@ -224,8 +225,31 @@ def test_too_few_candidates():
     """One candidate is not ranked; none that can be read is an error with the reasons."""
     with pytest.raises(ValueError, match="at least two candidates, got 1"):
         wwopt.rank({"a": block(2, 80)})
-    with pytest.raises(ValueError, match=r"None of the candidates can be ranked: a: No such file: nowhere\.pt; b:"):
+    with pytest.raises(ValueError, match=r"can be ranked: a: no such file or folder: nowhere\.pt; b:"):
         wwopt.rank({"a": "nowhere.pt", "b": "nowhere.safetensors"})
+
+
+def test_folders_that_hold_nothing(tmp_path, monkeypatch):
+    """A folder that is empty, or is not there, is said to be so, alone, among others like it and beside a network."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    torch.save({"fc.weight": torch.randn(80, 60, generator=torch.Generator().manual_seed(0))}, "good.pt")
+    empty, nowhere = "empty: holds no checkpoint, and no folder that does.", "nowhere: no such file or folder"
+    cases = [(["empty/"], [empty]), (["nowhere/"], [nowhere]), (["empty/", "nowhere/"], [empty, nowhere])]
+    for sources, faults in cases:
+        with pytest.raises(ValueError, match=r"^None of the candidates can be ranked: ") as caught:
+            wwopt.rank(sources)
+        assert str(caught.value).partition("ranked: ")[2] == "; ".join(faults)
+    ranking = wwopt.rank(["empty/", "good.pt", "nowhere/"])
+    assert ranking.table["status"].tolist() == ["ranked", "unreadable", "unreadable"]
+    assert ranking.best == "good.pt"
+    assert ranking.faults == (empty, nowhere)
+
+
+def test_an_option_out_of_its_range_is_one_error():
+    """It is said once, not for each candidate."""
+    with pytest.raises(ValueError, match=r"^`estimator` must be one of mle, hill, peak, tpl, got 'best'\.$"):
+        wwopt.rank({"a": block(2, 80), "b": block(2, 80)}, estimator="best")
 
 
 def test_a_network_without_layers_is_behind():
@@ -256,37 +280,59 @@ def test_tables_of_the_papers(tmp_path):
     ]
     assert details["alpha"].tolist()[0] == 3.5
     assert np.isnan(details["alpha_weighted"].tolist()[1])
-    assert profile_of(read_details(path)).parameters == 9 * 64 * 32 + 4096 * 1000
+    assert architecture_of(read_details(path)).parameters == 9 * 64 * 32 + 4096 * 1000
 
 
-def test_kinship():
+def test_families():
     """Kernels and names tell a family from networks that only share some shapes."""
 
-    def profile(*layers):
-        return profile_of(
+    def network(*layers):
+        return architecture_of(
             [wwopt.weights.WeightMatrix(name, kind, k, N, M, lambda: None) for name, kind, k, N, M in layers]
         )
 
-    vgg = profile(*[(f"features.{i}", "conv2d", 9, 64, 64) for i in range(5)], ("classifier.0", "dense", 1, 99, 99))
-    deep = profile(*[(f"features.{i}", "conv2d", 9, 64, 64) for i in range(9)], ("classifier.3", "dense", 1, 99, 99))
-    alexnet = profile(
+    vgg = network(*[(f"features.{i}", "conv2d", 9, 64, 64) for i in range(5)], ("classifier.0", "dense", 1, 99, 99))
+    deep = network(*[(f"features.{i}", "conv2d", 9, 64, 64) for i in range(9)], ("classifier.3", "dense", 1, 99, 99))
+    alexnet = network(
         ("features.0", "conv2d", 121, 64, 3), ("features.3", "conv2d", 25, 192, 64),
         ("features.6", "conv2d", 9, 384, 192), ("classifier.0", "dense", 1, 99, 99),
     )  # fmt: skip
-    assert are_same([vgg, vgg])
-    assert are_family([vgg, deep])
-    assert not are_same([vgg, deep])
-    assert not are_family([vgg, alexnet])
+    assert same_shapes([vgg, vgg])
+    assert same_family([vgg, deep])
+    assert not same_shapes([vgg, deep])
+    assert not same_family([vgg, alexnet])
 
 
-def test_an_mlflow_registry(tmp_path, monkeypatch):
-    """All versions of a registered model, and the last analysis that a run has logged; an alias that is not there."""
+@pytest.fixture
+def mlflow_client(tmp_path, monkeypatch):
+    """A client of MLflow with a store in a file."""
     mlflow = pytest.importorskip("mlflow")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    client = mlflow.MlflowClient()
-    run = client.create_run(client.create_experiment("digits", artifact_location=str(tmp_path / "artifacts")))
+    return mlflow.MlflowClient()
+
+
+def new_run(client, tmp_path):
+    """Id of a run in an experiment whose artifacts lie here."""
+    experiment = client.create_experiment("digits", artifact_location=str(tmp_path / "artifacts"))
+    return client.create_run(experiment).info.run_id
+
+
+def test_the_last_step_of_a_run_is_the_largest_number(mlflow_client, tmp_path):
+    """Step 1000000 comes after step 999999, though not as text."""
+    run = new_run(mlflow_client, tmp_path)
+    early, late = block(2, 80, seed=3), block(2, 80, seed=4)
+    for step, state in ((999_999, early), (1_000_000, late)):
+        wwopt.analyze(state).save(tmp_path / "analysis.npz")
+        mlflow_client.log_artifact(run, str(tmp_path / "analysis.npz"), f"ww/{step_folder(step)}")
+    table = wwopt.rank({"run": f"runs:/{run}", "other": block(2, 80, seed=5)}).table
+    assert table.loc["run/analysis.npz", "alpha"] == pytest.approx(wwopt.analyze(late).summary["alpha"])
+
+
+def test_an_mlflow_registry(mlflow_client, tmp_path):
+    """All versions of a registered model, and the last analysis that a run has logged; an alias that is not there."""
+    client, run = mlflow_client, new_run(mlflow_client, tmp_path)
     client.create_registered_model("digits")
     for version, decay in enumerate((0.0, 0.7)):
         folder = tmp_path / f"version-{version}"
@@ -294,11 +340,11 @@ def test_an_mlflow_registry(tmp_path, monkeypatch):
         save_file({k: torch.as_tensor(W) for k, W in block(2, 80, decay=decay).items()}, folder / "model.safetensors")
         client.create_model_version("digits", str(folder))
     wwopt.analyze(block(2, 80, seed=3)).save(tmp_path / "analysis.npz")
-    client.log_artifact(run.info.run_id, str(tmp_path / "analysis.npz"), "ww/step-000003")
+    client.log_artifact(run, str(tmp_path / "analysis.npz"), "ww/step-000003")
     ranking = wwopt.rank(
         {
             "digits": "models:/digits",
-            "run": f"runs:/{run.info.run_id}",
+            "run": f"runs:/{run}",
             "alias": "models:/digits@best",
             "no": "models:/no",
         }

@@ -39,9 +39,9 @@ def analyze(
     Exit status 1 if a layer is broken: not finite, degenerate, or without a fit.
     """
     from wwopt.cli.tables.layer_table import analysis_json, print_analysis  # noqa: PLC0415  (loads torch)
-    from wwopt.sources.candidates import read  # noqa: PLC0415
+    from wwopt.engine.load import load_or_analyze  # noqa: PLC0415
 
-    analysis = read(model, options.arguments(progress=not quiet))
+    analysis = load_or_analyze(model, options.arguments(progress=not quiet))
     if out is not None:
         analysis.save(out)
     if as_json:

@@ -14,7 +14,7 @@ from wwopt.cli.options import AnalyzeOptions, ModelsArgument, QuietOption
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
-    from wwopt.sources.candidates import Candidate
+    from wwopt.sources import Candidate
 
 __all__ = ["app"]
 
@@ -45,11 +45,11 @@ def report(
     """
     require("report", "jinja2")
     from wwopt.reporting import render_report  # noqa: PLC0415
-    from wwopt.sources.candidates import expand  # noqa: PLC0415  (loads pandas)
+    from wwopt.sources import expand  # noqa: PLC0415  (loads pandas)
 
     analyses, unreadable = _read_all(expand(models), options.arguments(progress=not quiet))
-    for reason in unreadable.values():
-        warn(reason)
+    for name, reason in unreadable.items():
+        warn(f"{name}: {reason}")
     if not analyses:
         return BAD_INPUT
     out.write_text(render_report(analyses, unreadable=unreadable), encoding="utf-8")
@@ -63,16 +63,17 @@ def _read_all(
     candidates: "Iterable[Candidate]", options: Mapping[str, Any]
 ) -> "tuple[dict[str, Analysis], dict[str, str]]":
     """Analyses by name, and the faults of candidates that cannot be read."""
-    from wwopt.sources.candidates import FAULTS, read  # noqa: PLC0415  (loads pandas)
+    from wwopt.engine.load import load_or_analyze  # noqa: PLC0415  (loads pandas)
+    from wwopt.sources import READ_ERRORS  # noqa: PLC0415
 
     analyses: dict[str, Analysis] = {}
     unreadable: dict[str, str] = {}
     for candidate in candidates:
-        if candidate.fault:
+        if candidate.source is None:
             unreadable[candidate.name] = candidate.fault
             continue
         try:
-            analyses[candidate.name] = read(candidate.source, options)
-        except FAULTS as error:
+            analyses[candidate.name] = load_or_analyze(candidate.source, options)
+        except READ_ERRORS as error:
             unreadable[candidate.name] = str(error)
     return analyses, unreadable

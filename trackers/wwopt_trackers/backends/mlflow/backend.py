@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from wwopt.tracking import step_folder
 from wwopt_trackers.backends.keys import MLFLOW
 from wwopt_trackers.journal.journal import now
 from wwopt_trackers.journal.locks import locked
@@ -160,7 +161,7 @@ class MLflowRun:
     def log_artifacts(self, folder: Path, entry: Entry) -> None:
         """Send the files of a step; one that is there is replaced."""
         for file in sorted(folder.iterdir()):
-            self._client.log_artifact(self.name, str(file), f"ww/step-{entry.step:06d}")
+            self._client.log_artifact(self.name, str(file), f"ww/{step_folder(entry.step)}")
 
     def upload_figures(self, figures: Sequence[Path]) -> None:
         """Send the figures of a run."""

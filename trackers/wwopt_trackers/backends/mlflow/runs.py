@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from wwopt.tracking import step_of
 from wwopt_trackers.backends.keys import MLFLOW
 from wwopt_trackers.backends.logged_run import LoggedRun, read_analysis
 from wwopt_trackers.backends.mlflow.backend import ROLE, RUN, STATUS, check_server, stored
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["mlflow_runs"]
 
 STATES = {status: state for state, status in STATUS.items()}
-FOLDER = re.compile(r"ww/step-(-?\d+)")
 
 
 def mlflow_runs(experiment: str, uri: str | None = None) -> Iterator[LoggedRun]:
@@ -76,7 +75,7 @@ def _logged(client: MlflowClient, run: Run) -> LoggedRun:
 def _folders(client: MlflowClient, run: str) -> dict[int, str]:
     """Folders of a run's artifacts by step."""
     paths = [file.path for file in client.list_artifacts(run, "ww") if file.is_dir]
-    return {int(match.group(1)): path for path in paths if (match := FOLDER.fullmatch(path))}
+    return {step: path for path in paths if (step := step_of(path)) is not None}
 
 
 def _download(client: MlflowClient, run: str, folder: str) -> Analysis:

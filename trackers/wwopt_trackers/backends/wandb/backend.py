@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wwopt.tracking import step_folder
 from wwopt_trackers.backends.keys import WANDB
 from wwopt_trackers.backends.wandb.file import read_records, read_rows
 from wwopt_trackers.journal.payload import SPECTRA
@@ -111,7 +112,7 @@ class WandbRun:
 
     def _keep(self, folder: Path, entry: Entry) -> Path:
         """Copy files into the run's folder, where W&B takes them from; its own copies would fill the user's home."""
-        kept = Path(self._open().settings.sync_dir, "ww", f"step-{entry.step:06d}")
+        kept = Path(self._open().settings.sync_dir, "ww", step_folder(entry.step))
         return Path(shutil.copytree(folder, kept, dirs_exist_ok=True))
 
     def upload_figures(self, figures: Sequence[Path]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wwopt.tracking import step_folder
 from wwopt_trackers.backends.keys import WANDB
 from wwopt_trackers.backends.logged_run import LoggedRun, read_analysis
 from wwopt_trackers.backends.wandb.backend import ANALYSIS, STEP
@@ -70,7 +71,7 @@ def _from_file(file: Path) -> LoggedRun:
 def _locate(file: Path, artifact: Any, step: int) -> Path:
     """File of an artifact's spectra: the one that W&B names, or that in the run's folder where this was moved."""
     (said,) = (Path(entry.local_path) for entry in artifact.manifest.contents if entry.path == SPECTRA)
-    return said if said.exists() else file.parent / "ww" / f"step-{step:06d}" / SPECTRA
+    return said if said.exists() else file.parent / "ww" / step_folder(step) / SPECTRA
 
 
 def _numbers(row: Mapping[str, Any]) -> dict[str, float]:

@@ -1,0 +1,98 @@
+"""Table of a ranking: a row per network, with its number, the interval of it, and its ranks by other numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from wwopt.ranking.architecture import Architecture, same_shapes
+from wwopt.ranking.intervals import rank_draws
+
+if TYPE_CHECKING:
+    from wwopt.analysis import Analysis
+    from wwopt.arrays import Floats
+    from wwopt.ranking.metric import Judge
+
+__all__ = ["BROKEN", "RANKED", "UNREADABLE", "Network", "ranking_table"]
+
+SUMMARY = ("alpha", "alpha_weighted", "share_over_6", "share_trapped", "trap_energy", "log_norm", "log_alpha_norm",
+           "log_spectral_norm", "stable_rank")  # fmt: skip
+MORE_IS_BETTER = ("stable_rank", "parameters")
+RANKED, BROKEN, UNREADABLE = "ranked", "broken", "unreadable"
+CONFIDENCE = 0.95
+LEVELS = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A candidate that has been analysed."""
+
+    name: str
+    analysis: Analysis
+    architecture: Architecture
+
+
+def ranking_table(networks: Sequence[Network], judge: Judge, faults: Mapping[str, str], seed: int) -> pd.DataFrame:
+    """Order the networks, the best first, then the broken, then those that cannot be read; see `Ranking.table`."""
+    paired = same_shapes([network.architecture for network in networks])
+    draws = [judge.draws(network.analysis, seed if paired else seed + i) for i, network in enumerate(networks)]
+    table = pd.DataFrame([_row(network, judge) for network in networks]).set_index("name")
+    table = table.join(_uncertainty(table, [judge.sign * draw for draw in draws], judge.sign))
+    for column in ("score", *SUMMARY, "parameters"):
+        table[f"rank_{column}"] = table[column].rank(method="min", ascending=column not in MORE_IS_BETTER)
+    order = np.lexsort([judge.sign * table["value"], table["value"].isna(), table["status"] == BROKEN])
+    table = table.iloc[order]
+    table.insert(0, "rank", np.arange(1, len(table) + 1))
+    return _with_unreadable(table, faults).astype({"tied": bool})
+
+
+def _with_unreadable(table: pd.DataFrame, faults: Mapping[str, str]) -> pd.DataFrame:
+    if not faults:
+        return table
+    rows = {"status": UNREADABLE, "note": list(faults.values()), "tied": False}
+    unreadable = pd.DataFrame(rows, index=pd.Index(list(faults), name="name"))
+    return pd.concat([table, unreadable.reindex(columns=table.columns)])
+
+
+def _row(network: Network, judge: Judge) -> dict[str, Any]:
+    analysis, note = network.analysis, _note(network.analysis)
+    summary = analysis.summary
+    return {
+        "name": network.name,
+        "value": judge.value(analysis) if len(analysis.details) else math.nan,
+        "score": judge.score(analysis),
+        **{name: summary[name] for name in SUMMARY},
+        "parameters": network.architecture.parameters,
+        "layers": len(analysis.details),
+        "status": BROKEN if note else RANKED,
+        "note": note,
+    }
+
+
+def _note(analysis: Analysis) -> str:
+    """What is broken in a network; empty where nothing is."""
+    if not len(analysis.details):
+        return "no layer is large enough"
+    broken = analysis.details[analysis.details["status"] == "non-finite"]["name"].tolist()
+    return f"not finite: {', '.join(broken[:3])}" if broken else ""
+
+
+def _uncertainty(table: pd.DataFrame, draws: Sequence[Floats], sign: int) -> pd.DataFrame:
+    """Intervals of the value and of the rank, and whether a network ties with the best."""
+    sound = [i for i, status in enumerate(table["status"]) if status == RANKED and np.isfinite(draws[i]).all()]
+    frame = pd.DataFrame(math.nan, index=table.index, columns=["low", "high", "rank_low", "rank_high"])
+    frame["tied"] = False
+    if not sound:
+        return frame
+    ranks = rank_draws([draws[i] for i in sound])
+    best = min(sound, key=lambda i: sign * table["value"].iloc[i])
+    for i, ranks_of_one in zip(sound, ranks, strict=True):
+        low, high = sorted(sign * np.quantile(draws[i], LEVELS))
+        frame.iloc[i, :4] = [low, high, *np.quantile(ranks_of_one, LEVELS, method="inverted_cdf")]
+        frame.iloc[i, 4] = bool(np.quantile(draws[i] - draws[best], LEVELS[0]) <= 0)
+    return frame
