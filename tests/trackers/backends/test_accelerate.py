@@ -41,6 +41,7 @@ class Lines(GeneralTracker):
 '''
 
 
+@pytest.mark.slow
 def test_tensorboard(analysis, tmp_path, capsys):
     """Each trial has a folder of its own with its numbers at their steps, its parameters and its state."""
     with from_accelerate("tensorboard", logging_dir="runs") as tracker:
@@ -62,6 +63,7 @@ def test_tensorboard(analysis, tmp_path, capsys):
     assert "cannot be read back" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_tracker_of_ones_own_that_fails(analysis, tmp_path, monkeypatch, caplog):
     """The failure is warned of, and the run is logged again from its start under a new name."""
     (tmp_path / "own_tracker.py").write_text(OWN)

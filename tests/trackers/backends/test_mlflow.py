@@ -34,6 +34,7 @@ def check_study(client, root, trials, analysis):
         assert paths == ["ww/step-000002/analysis.npz", "ww/step-000002/layers.csv"]
 
 
+@pytest.mark.slow
 def test_a_study_on_a_server(analysis, server):
     """A server on loopback gives back states, reasons, parameters, points, tables and spectra."""
     log_study(MLflowTracker(experiment="digits", uri=server.uri), analysis)
@@ -44,6 +45,7 @@ def test_a_study_on_a_server(analysis, server):
     assert loaded.details["alpha"].equals(analysis.details["alpha"])
 
 
+@pytest.mark.slow
 def test_a_journal_is_delivered_later(analysis, store):
     """A tracker that is offline leaves a journal; `sync` brings it to the store, and `verify` finds it whole."""
     log_study(track(store, pictures=3), analysis)

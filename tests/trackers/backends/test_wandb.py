@@ -42,6 +42,7 @@ def summary(records):
     }
 
 
+@pytest.mark.slow
 def test_a_study_is_a_group_and_a_trial_a_run(analysis, tmp_path):
     """Configuration, steps, time stamps, states, spectra and exit codes are on disk when the tracker has finished."""
     with WandbTracker(project="digits") as tracker:
@@ -73,6 +74,7 @@ def test_a_study_is_a_group_and_a_trial_a_run(analysis, tmp_path):
     assert all(run.ok for run in verify())
 
 
+@pytest.mark.slow
 def test_sync_makes_a_run_that_was_cut_off_again(analysis, tmp_path):
     """What an earlier attempt left is replaced by one complete run, from the journal alone."""
     with WandbTracker(project="digits", pictures=0) as tracker:
@@ -92,6 +94,7 @@ def test_sync_makes_a_run_that_was_cut_off_again(analysis, tmp_path):
     assert [run.ok for run in verify()] == [True]
 
 
+@pytest.mark.slow
 def test_threads_do_not_mix(analysis, tmp_path):
     """Four trials in four threads: each run has its own rows, all of them, in order."""
 
@@ -112,6 +115,7 @@ def test_threads_do_not_mix(analysis, tmp_path):
         assert [(row["ww/step"], row["number"]) for row in rows(records)] == [(step, int(name)) for step in range(5)]
 
 
+@pytest.mark.slow
 def test_a_promotion_is_queued(analysis, tmp_path):
     """The model lies in an offline run under its alias, once; its link waits until there is a key."""
     (tmp_path / "weights.pt").write_text("weights")

@@ -2,10 +2,13 @@
 
 import time
 
+import pytest
+
 from tests.support.drill import drill
 from tests.support.servers import Server
 
 
+@pytest.mark.slow
 def test_the_server_and_the_training_are_killed(migrated, tmp_path):
     """Nothing is lost and nothing duplicated, as the processes' own words, the journals and MLflow agree."""
     (tmp_path / "mlflow.db").write_bytes(migrated)

@@ -12,7 +12,7 @@ from wwopt_trackers import MLflowTracker, WandbTracker, verify
 from wwopt_trackers.journal.delivery_log import DeliveryLog
 from wwopt_trackers.journal.journal import Journal
 from wwopt_trackers.journal.locks import OWNER, locked
-from wwopt_trackers.recording.supervisor import start
+from wwopt_trackers.recording.supervisor import start_sender
 
 # MLflow 3.17 calls what SQLAlchemy 2.1 deprecates.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy:DeprecationWarning")]
@@ -76,7 +76,7 @@ def test_a_sender_is_no_burden(tmp_path):
     """It is of the training's session, in which alone its low priority counts, but no target of its Ctrl-C."""
     journal = Journal(tmp_path / "a.db", {"kind": "local", "name": "a", "pictures": 0})
     with locked(journal.path.with_suffix(OWNER)):
-        sender = start(journal.path)
+        sender = start_sender(journal.path)
         try:
             assert os.getsid(sender.pid) == os.getsid(0)
             assert os.getpgid(sender.pid) == sender.pid != os.getpgid(0)

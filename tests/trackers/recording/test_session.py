@@ -18,6 +18,7 @@ with tracker:
 """
 
 
+@pytest.mark.slow
 def test_each_process_has_its_own_journal(analysis, read):
     """A tracker that is at work travels to other processes, where it opens a journal of its own."""
     analysis.save("analysis.npz")

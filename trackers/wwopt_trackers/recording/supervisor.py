@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from wwopt_trackers.journal.delivery_log import DeliveryLog
     from wwopt_trackers.journal.journal import Journal
 
-__all__ = ["FLUSH_TIMEOUT", "HTTP_RETRIES", "Supervisor", "start"]
+__all__ = ["FLUSH_TIMEOUT", "HTTP_RETRIES", "Supervisor", "start_sender"]
 
 logger = logging.getLogger("wwopt")
 
@@ -53,7 +53,7 @@ class Supervisor:
         if died and time.monotonic() > self._started + RESTART_DELAY:
             self._started = time.monotonic()
             try:
-                self._sender = start(self._journal.path)
+                self._sender = start_sender(self._journal.path)
             except OSError as error:
                 self._deliveries.add_fault(f"{type(error).__name__}: {error}")
 
@@ -99,7 +99,7 @@ class Supervisor:
         return max((number for number, _ in self._deliveries.faults(self._seen)), default=self._seen)
 
 
-def start(journal: Path) -> subprocess.Popen[bytes]:
+def start_sender(journal: Path) -> subprocess.Popen[bytes]:
     """Start the sender of a journal in a process of its own, which ends after the process that owns the journal."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
     inherited = {name: value for name, value in os.environ.items() if name not in RANKS}  # it is no rank of a training
