@@ -44,10 +44,10 @@ class Digits(pl.LightningModule):
 def objective(trial):
     torch.manual_seed(trial.number)
     module = Digits(trial.suggest_int("width", 64, 256), trial.suggest_float("lr", 1e-3, 1.0, log=True))
-    watch = AlphaCallback(trial=trial, artifact_store=None)
+    callback = AlphaCallback(trial=trial, artifact_store=None)
     trainer = pl.Trainer(
         max_epochs=4,
-        callbacks=[watch],
+        callbacks=[callback],
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
@@ -55,7 +55,7 @@ def objective(trial):
         enable_model_summary=False,
     )
     trainer.fit(module, torch.utils.data.DataLoader(data, batch_size=64, shuffle=True))
-    return watch.result()
+    return callback.result()
 
 
 study = optuna.create_study(direction="minimize", pruner=AlphaPruner())

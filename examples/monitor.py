@@ -1,4 +1,4 @@
-"""Watch what each layer is up to while a network trains, in plain PyTorch."""
+"""Diagnose each layer while a network trains, in plain PyTorch."""
 
 import torch
 from sklearn.datasets import load_digits
@@ -19,10 +19,10 @@ for epoch in range(12):
         optimizer.zero_grad()
         torch.nn.functional.cross_entropy(model(images[batch]), classes[batch]).backward()
         optimizer.step()
-    reading = monitor.step(epoch)
+    report = monitor.step(epoch)
     print(
-        f"epoch {epoch:2d}  score {reading.score:5.2f} ",
-        *(f"{layer.name}: {layer.alpha:.2f} {layer.verdict:14s}" for layer in reading.layers),
+        f"epoch {epoch:2d}  score {report.score:5.2f} ",
+        *(f"{layer.name}: {layer.alpha:.2f} {layer.verdict:14s}" for layer in report.layers),
     )
-    if reading.broken:
+    if report.broken:
         break
