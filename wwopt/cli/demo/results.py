@@ -48,7 +48,7 @@ def _best_trials(trials: pd.DataFrame) -> Table:
     table = Table(title="\nBest trials by score (lower is better), and the terms of the score", title_justify="left")
     for column in ("trial", "score", *terms, "alpha", "trapped"):
         table.add_column(column, justify="right")
-    table.add_column("warnings")
+    table.add_column("warnings", overflow="fold")
     for row in best.to_dict(orient="records"):
         numbers = [row["score"], *(row["terms"][term] for term in terms), row["alpha"]]
         table.add_row(str(row["trial"]), *map(number, numbers), f"{row['trap_energy']:.1%}", row["warnings"] or "-")
