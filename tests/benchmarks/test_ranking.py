@@ -18,6 +18,7 @@ def test_size_is_partialled_out():
     assert ranking.tau(size, errors) == pytest.approx(-2 / 3)
 
 
+@pytest.mark.slow
 def test_a_short_series_is_judged(monkeypatch):
     """More epochs make a smaller error and a better score, and the table's row has every baseline."""
     monkeypatch.setitem(SERIES, "epochs", [replace(BASE, epochs=epochs, images=200) for epochs in (1, 6)])

@@ -16,6 +16,7 @@ from benchmarks.selection.tasks import TASKS
 from benchmarks.selection.train import missing, train_network
 from wwopt import AlphaScore
 
+pytestmark = pytest.mark.slow
 TINY = [
     replace(TASKS["digits-mlp"], epochs=(1, 1), widths=(64, 64), depths=(1, 2), batches=(128,)),
     replace(TASKS["photos-holes"], epochs=(1, 1), widths=(64, 64), depths=(1, 2), batches=(128,)),

@@ -52,6 +52,7 @@ class Links(HTMLParser):
             self.links.append(found.get("href") or found.get("src") or "")
 
 
+@pytest.mark.slow
 def test_every_link_within_the_site_leads_somewhere(site):
     """Pages, pictures and anchors exist, also those of the API."""
     pages = {path.resolve(): Links(path) for path in site.rglob("*.html")}
@@ -66,6 +67,7 @@ def test_every_link_within_the_site_leads_somewhere(site):
                 assert anchor in pages[target].anchors, f"{path.name}: {link}"
 
 
+@pytest.mark.slow
 def test_the_reference_holds_the_public_names(site):
     """What `wwopt` exports has its entry."""
     anchors = Links(site / "reference" / "wwopt.html").anchors

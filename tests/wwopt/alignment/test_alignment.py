@@ -110,6 +110,7 @@ def test_module_and_state_dict_agree_on_a_chain():
     assert by_graph["width"].tolist() == [32, 64]
 
 
+@pytest.mark.slow
 def test_random_layers_are_not_aligned():
     """On average over random pairs the alignment is zero."""
     rng = np.random.default_rng(0)
@@ -165,6 +166,7 @@ def trained(alignment=True, response=None, **changes):
 SCORE = wwopt.AlignmentScore()
 
 
+@pytest.mark.slow
 def test_training_aligns_and_damage_does_not_win():
     """A trained network beats a random one, one with a layer drawn anew, one of rank one and one that diverged."""
     good = SCORE(trained())
@@ -184,6 +186,7 @@ def test_terms_add_up_and_are_json():
     assert isinstance(SCORE, wwopt.Score)
 
 
+@pytest.mark.slow
 def test_without_pairs_it_says_what_to_do():
     """An analysis made without `alignment=True` is an error that says so."""
     with pytest.raises(ValueError, match=r"`AlignmentScore` needs the pairs .* alignment=True"):
@@ -206,6 +209,7 @@ def test_small_networks_are_scored_too():
     assert SCORE(wwopt.analyze(model, alignment=True)) == SCORE.maximum
 
 
+@pytest.mark.slow
 def test_default_score_needs_pairs():
     """Where layers match it is the response of a module, the alignment of a state dict; else alpha."""
     assert wwopt.default_score(trained()) == wwopt.ResponseScore()

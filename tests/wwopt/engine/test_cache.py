@@ -113,6 +113,7 @@ def test_damaged_entries_are_measured_again(source, tmp_path, damage):
     assert {path: path.read_bytes() for path in entries} == whole
 
 
+@pytest.mark.slow
 def test_processes_share_a_cache(source, tmp_path):
     """Processes that fill one folder at the same time leave whole entries and nothing else."""
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:

@@ -57,6 +57,7 @@ def test_default_initialisation_equals_weightwatcher(weightwatcher):
     assert_equal_tables(wwopt.analyze(model), weightwatcher(model, min_evals=50))
 
 
+@pytest.mark.slow
 def test_pretrained_transformer_equals_weightwatcher(minilm, weightwatcher):
     """All 39 layers of MiniLM get the same numbers, from the file as from a module, and so does the summary."""
     tensors = load_file(minilm)

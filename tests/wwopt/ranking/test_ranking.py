@@ -319,6 +319,7 @@ def new_run(client, tmp_path):
     return client.create_run(experiment).info.run_id
 
 
+@pytest.mark.slow
 def test_the_last_step_of_a_run_is_the_largest_number(mlflow_client, tmp_path):
     """Step 1000000 comes after step 999999, though not as text."""
     run = new_run(mlflow_client, tmp_path)
@@ -330,6 +331,7 @@ def test_the_last_step_of_a_run_is_the_largest_number(mlflow_client, tmp_path):
     assert table.loc["run/analysis.npz", "alpha"] == pytest.approx(wwopt.analyze(late).summary["alpha"])
 
 
+@pytest.mark.slow
 def test_an_mlflow_registry(mlflow_client, tmp_path):
     """All versions of a registered model, and the last analysis that a run has logged; an alias that is not there."""
     client, run = mlflow_client, new_run(mlflow_client, tmp_path)

@@ -299,6 +299,7 @@ def mlflow_runs(tmp_path, monkeypatch):
     mlflow.set_tracking_uri(None)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # MLflow's own and torch's, of many modules
 @pytest.mark.parametrize("serialization", ["pt2", "pickle"])
 def test_mlflow_model(mlflow_runs, serialization, monkeypatch):

@@ -7,6 +7,8 @@ from optuna.trial import TrialState
 
 from wwopt.cli import run
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
