@@ -1,8 +1,7 @@
-"""Where new versions appear: a folder of checkpoints, or the alias of a model in an MLflow registry."""
+"""Versions of a network: checkpoints in a folder, or models to which an alias in an MLflow registry has pointed."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -10,29 +9,28 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Protocol
 
+from wwopt.sources import Kind, resolve
+from wwopt.sources.checkpoints import ANALYSIS, is_model
 from wwopt.text import by_number
-from wwopt.weights import CHECKPOINT_SUFFIXES, MODEL_FILES, WEIGHT_FILES
+from wwopt.weights import CHECKPOINT_SUFFIXES
 
-__all__ = ["AliasSource", "FolderSource", "Source", "Version", "open_source"]
+__all__ = ["AliasSource", "FolderSource", "Version", "VersionSource", "open_versions"]
 
-ALIAS = re.compile(r"models:/(?P<name>[^/@]+)@(?P<alias>[^/@]+)$")
-WHOLE_MODELS = (*MODEL_FILES, *WEIGHT_FILES)
-ANALYSIS = "analysis.npz"  # what the trackers write beside checkpoints
 BROKEN = "false"  # MLflow's tags are text
 
 
 @dataclass(frozen=True)
 class Version:
-    """A state of a network.
+    """A version of a network.
 
     Attributes
     ----------
     name : str
-        As people know it: the file's name, or the number in the registry.
+        Name of the file or folder, or the number in the registry.
     source : str
         Its path or URI.
     state : tuple
-        What changes when it is written to: sizes and times.
+        Sizes and times of its files, which change while it is written.
     """
 
     name: str
@@ -40,15 +38,15 @@ class Version:
     state: tuple[object, ...]
 
 
-class Source(Protocol):
-    """Where versions appear."""
+class VersionSource(Protocol):
+    """A place where versions of a network appear."""
 
     def versions(self) -> list[Version]:
-        """List what there is now, the newest last."""
+        """List the versions there are now, the newest last."""
         ...
 
     def fetch(self, version: Version) -> AbstractContextManager[str]:
-        """Hold a version's files on this machine as long as they are read."""
+        """Provide a version's files on this machine while the context is open."""
         ...
 
 
@@ -57,8 +55,10 @@ class FolderSource:
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
-            raise FileNotFoundError(f"No such folder: {folder}")
-        if any((folder / name).is_file() for name in WHOLE_MODELS):
+            raise NotADirectoryError(
+                f"{folder} is no folder. Give the folder in which new models appear: {folder.parent}"
+            )
+        if is_model(folder):
             raise ValueError(f"{folder} is one model. Give the folder in which new models appear: {folder.parent}")
         self.folder = folder
 
@@ -70,7 +70,7 @@ class FolderSource:
         return [Version(path.name, str(path), state) for _, _, path, state in ordered]
 
     def fetch(self, version: Version) -> AbstractContextManager[str]:
-        """Give the path."""
+        """Return the path, where the files are already."""
         return nullcontext(version.source)
 
 
@@ -78,19 +78,19 @@ class AliasSource:
     """The versions to which an alias of a registered model has pointed, after the one before the first of them."""
 
     def __init__(self, uri: str, *, tracking_uri: str | None = None) -> None:
-        match = ALIAS.match(uri)
-        if match is None:
+        if resolve(uri).kind is not Kind.ALIAS:
             raise ValueError(f"A registered model is followed by its alias, `models:/NAME@ALIAS`, got {uri!r}.")
         try:
             from mlflow import MlflowClient  # noqa: PLC0415  (an extra)
         except ImportError as error:
             raise ImportError(f"{uri} needs MLflow. Run `pip install 'wwopt[mlflow]'`.") from error
-        self.uri, self.name, self.alias, self.tracking_uri = uri, match["name"], match["alias"], tracking_uri
+        self.name, _, self.alias = uri.removeprefix("models:/").partition("@")
+        self.uri, self.tracking_uri = uri, tracking_uri
         self._client = MlflowClient(tracking_uri=tracking_uri)
         self._pointed: dict[int, Version] = {}
 
     def versions(self) -> list[Version]:
-        """Ask the registry where the alias points, and add it to where it pointed before."""
+        """List the versions that the alias has pointed to, the one that it points to now last."""
         with _reached(self.uri):
             number = int(self._client.get_model_version_by_alias(self.name, self.alias).version)
             if not self._pointed and (before := self._before(number)):
@@ -102,7 +102,7 @@ class AliasSource:
 
     @contextmanager
     def fetch(self, version: Version) -> Iterator[str]:
-        """Bring a version's files here, and remove them afterwards."""
+        """Download a version's files, and remove them afterwards."""
         from mlflow.artifacts import download_artifacts  # noqa: PLC0415
 
         with TemporaryDirectory(prefix="wwopt-") as folder:
@@ -116,13 +116,13 @@ class AliasSource:
             yield path
 
     def tag(self, version: Version, tags: Mapping[str, str]) -> None:
-        """Write on a version what was found."""
+        """Tag a version in the registry."""
         with _reached(version.source):
             for key, value in tags.items():
                 self._client.set_model_version_tag(self.name, version.name, key, value)
 
     def _before(self, number: int) -> int | None:
-        """The version before, but none that was found broken."""
+        """Number of the last earlier version that was not found broken."""
         versions = self._client.search_model_versions(f"name = '{self.name}'")
         older = [int(one.version) for one in versions if one.tags.get("wwopt.ok") != BROKEN]
         return max((one for one in older if one < number), default=None)
@@ -131,8 +131,8 @@ class AliasSource:
         return Version(str(number), f"models:/{self.name}/{number}", (number,))
 
 
-def open_source(place: str, *, tracking_uri: str | None = None) -> FolderSource | AliasSource:
-    """Open what is to be watched.
+def open_versions(place: str, *, tracking_uri: str | None = None) -> FolderSource | AliasSource:
+    """Open the place that is to be watched.
 
     Parameters
     ----------
@@ -146,9 +146,10 @@ def open_source(place: str, *, tracking_uri: str | None = None) -> FolderSource 
     FileNotFoundError, ValueError, ImportError
         There is no such folder, it is one model, the name has no alias, or MLflow is not installed.
     """
-    if re.match(r"[\w-]+:/", place):
-        return AliasSource(place, tracking_uri=tracking_uri)
-    return FolderSource(Path(place))
+    found = resolve(place)
+    if isinstance(found.value, Path):
+        return FolderSource(found.value)
+    return AliasSource(found.label, tracking_uri=tracking_uri)
 
 
 @contextmanager
@@ -163,7 +164,7 @@ def _is_checkpoint(path: Path) -> bool:
     if path.name.startswith("."):
         return False
     if path.is_dir():
-        return any(inside.name in WHOLE_MODELS or inside.suffix in CHECKPOINT_SUFFIXES for inside in path.iterdir())
+        return is_model(path) or any(inside.suffix in CHECKPOINT_SUFFIXES for inside in path.iterdir())
     return path.suffix in CHECKPOINT_SUFFIXES and path.name != ANALYSIS
 
 

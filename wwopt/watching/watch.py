@@ -1,4 +1,4 @@
-"""What a new version is compared with, and what is said about it."""
+"""`Watch`: compares each new version of a network with the last sound one."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from wwopt.comparison import Comparison, compare
+from wwopt.sources import READ_ERRORS, weights_of
 from wwopt.text import printable
-from wwopt.weights import open_weights
 
 if TYPE_CHECKING:
-    from wwopt.watching.versions import Source, Version
+    from wwopt.watching.versions import Version, VersionSource
 
-__all__ = ["Report", "Watch", "follow"]
+__all__ = ["VersionReport", "Watch", "follow"]
 
-FAULTS = (ValueError, OSError, ImportError, TypeError, RuntimeError)
-SETTLING = 1.0  # seconds between the first two looks
+SETTLING = 1.0  # seconds between the first two polls
 
 
 @dataclass(frozen=True)
-class Report:
-    """What was found in a new version.
+class VersionReport:
+    """Result of the comparison of a new version.
 
     Attributes
     ----------
     version : Version
-        The new one.
+        The new version.
     reference : str
         The name of what it was compared with; empty where there was nothing before it.
     comparison : Comparison or None
@@ -50,7 +49,7 @@ class Report:
         return printable(f"{self.version.name}: {self._finding()}")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give everything as plain values."""
+        """Return plain values, for JSON."""
         alerts, warnings = (self.comparison.alerts, self.comparison.warnings) if self.comparison else ((), ())
         return {
             "version": self.version.name,
@@ -64,7 +63,7 @@ class Report:
         }
 
     def tags(self) -> dict[str, str]:
-        """Give what a registry keeps beside the version."""
+        """Return the tags that a registry keeps beside the version."""
         alerts = self.comparison.alerts if self.comparison else ()
         return {
             "wwopt.ok": str(self.ok).lower(),
@@ -84,16 +83,16 @@ class Report:
 
 
 class Watch:
-    """Looks at a source again and again, and judges what is new since the last look.
+    """Polls a source, and compares what is new since the last poll.
 
-    A version is read when two looks have found it in the same state, so that none is read while it is written. It is
+    A version is read when two polls have found it in the same state, so that none is read while it is written. It is
     compared with the last one that was sound: a layer that stays broken stays an alert. One that cannot be read is
     reported once and tried again.
 
     Parameters
     ----------
-    source : Source
-        Where versions appear. Of those that are there at the beginning, the newest is judged.
+    source : VersionSource
+        Where versions appear. Of those that are there at the beginning, the newest is compared.
     reference : str, optional
         What all are compared with, else the one before.
     options : mapping, optional
@@ -101,55 +100,55 @@ class Watch:
     """
 
     def __init__(
-        self, source: Source, *, reference: str | None = None, options: Mapping[str, Any] | None = None
+        self, source: VersionSource, *, reference: str | None = None, options: Mapping[str, Any] | None = None
     ) -> None:
         if reference is not None:
-            open_weights(reference)
+            weights_of(reference)
         self.source, self.reference, self.options = source, reference, dict(options or {})
         self.unsettled: tuple[str, ...] = ()
-        self._looked: dict[str, tuple[object, ...]] = {}
+        self._seen: dict[str, tuple[object, ...]] = {}
         self._done: dict[str, tuple[object, ...]] = {}
         self._sound: list[Version] = []
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
 
-    def look(self) -> Iterator[Report]:
+    def poll(self) -> Iterator[VersionReport]:
         """Report on each version that is new and settled."""
         versions = self.source.versions()
-        before, self._looked = self._looked, {version.name: version.state for version in versions}
+        before, self._seen = self._seen, {version.name: version.state for version in versions}
         settled = [version for version in versions if before.get(version.name) == version.state]
         self.unsettled = tuple(version.name for version in versions if version not in settled)
         if settled and not self._done:
             self._begin(settled[:-1])
         for version in settled:
             if self._done.get(version.name) != version.state:
-                yield from self._judge(version)
+                yield from self._check(version)
 
     def _begin(self, older: list[Version]) -> None:
-        """Take what was there before the newest as known, and the last that can be read as sound."""
+        """Take the versions before the newest as known, and the last of them that can be read as sound."""
         self._done = {version.name: version.state for version in older}
         newest = next((version for version in reversed(older) if self._opens(version)), None)
         self._sound = [newest] if newest else []
 
-    def _judge(self, version: Version) -> Iterator[Report]:
-        sound = [one for one in self._sound if one.name != version.name and self._looked.get(one.name) == one.state]
+    def _check(self, version: Version) -> Iterator[VersionReport]:
+        sound = [one for one in self._sound if one.name != version.name and self._seen.get(one.name) == one.state]
         before = sound[-1] if sound else None
         name = self.reference or (before.name if before else "")
         try:
-            report = Report(version, name, self._compare(before, version))
-        except FAULTS as error:
-            if version.name not in self._told:
-                self._told.add(version.name)
-                yield Report(version, name, fault=str(error))
+            report = VersionReport(version, name, self._compare(before, version))
+        except READ_ERRORS as error:
+            if version.name not in self._reported:
+                self._reported.add(version.name)
+                yield VersionReport(version, name, fault=str(error))
             return
         self._done[version.name] = version.state
-        self._told.discard(version.name)
+        self._reported.discard(version.name)
         self._sound = [*sound, version] if report.ok else sound
         yield report
 
     def _compare(self, before: Version | None, version: Version) -> Comparison:
         """Compare with the reference or the one before; the first with itself, which shows what is not finite."""
         with self.source.fetch(version) as candidate:
-            open_weights(candidate)
+            weights_of(candidate)
             if self.reference is not None or before is None:
                 return compare(self.reference or candidate, candidate, **self.options)
             with self.source.fetch(before) as reference:
@@ -158,8 +157,8 @@ class Watch:
     def _opens(self, version: Version) -> bool:
         try:
             with self.source.fetch(version) as candidate:
-                open_weights(candidate)
-        except FAULTS:
+                weights_of(candidate)
+        except READ_ERRORS:
             return False
         return True
 
@@ -171,33 +170,33 @@ def follow(
     once: bool = False,
     warn: Callable[[str], None] = lambda _: None,
     sleep: Callable[[float], None] = time.sleep,
-) -> Iterator[Report]:
-    """Look for ever, or once, and report on every new version.
+) -> Iterator[VersionReport]:
+    """Poll for ever, or once, and report on every new version.
 
     Parameters
     ----------
     watch : Watch
-        What is looked at. Its source must be there at the beginning; if it cannot be reached later, that is said once
+        What is polled. Its source must be there at the beginning; if it cannot be reached later, `warn` is called once
         and the watch goes on.
     interval : float, seconds
-        Between two looks; the first two, which tell what is still being written, are at most a second apart.
+        Between two polls; the first two, which tell what is still being written, are at most a second apart.
     once : bool
         End after these two.
     warn : callable
-        Told in a line what keeps the watch from looking.
+        Called with a line that says why the source cannot be reached.
     sleep : callable
-        Waits.
+        Called with the seconds to wait.
     """
     if not interval > 0:
         raise ValueError(f"`interval` must be more than 0 seconds, got {interval}.")
-    yield from watch.look()
+    yield from watch.poll()
     sleep(min(interval, SETTLING))
-    yield from watch.look()
+    yield from watch.poll()
     reached = True
     while not once:
         sleep(interval)
         try:
-            yield from watch.look()
+            yield from watch.poll()
             reached = True
         except OSError as error:
             if reached:

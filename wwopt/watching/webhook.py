@@ -1,4 +1,4 @@
-"""Reports to an address on the web, as JSON."""
+"""`Webhook`: posts JSON to an address on the web."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Webhook:
     Parameters
     ----------
     url : str
-        Where to, by http or https.
+        Address that begins with http:// or https://.
     timeout : float, seconds
         How long to wait for an answer.
     """
@@ -31,12 +31,12 @@ class Webhook:
         self.host, self.timeout, self._url = parts.hostname, timeout, url
 
     def post(self, values: Mapping[str, Any]) -> None:
-        """Post.
+        """Post values as JSON.
 
         Raises
         ------
         OSError
-            It was not taken.
+            The address cannot be reached, or does not accept it.
         """
         body = json.dumps(values).encode()
         request = Request(self._url, body, {"Content-Type": "application/json", "User-Agent": "wwopt"})  # noqa: S310

@@ -61,23 +61,23 @@ def test_a_checkpoint_is_not_read_while_it_is_written(epochs, tmp_path):
     torch.save(epochs["next"], tmp_path / "whole.pt")
     whole = (tmp_path / "whole.pt").read_bytes()
     watch = Watch(FolderSource(folder))
-    assert [list(watch.look()), [one.ok for one in watch.look()]] == [[], [True]]
+    assert [list(watch.poll()), [one.ok for one in watch.poll()]] == [[], [True]]
     for size in (1000, 2000):
         path.write_bytes(whole[:size])
-        assert list(watch.look()) == []
+        assert list(watch.poll()) == []
         assert watch.unsettled == ("b.pt",)
-    (torn,) = watch.look()
+    (torn,) = watch.poll()
     assert torn.fault
     assert not torn.ok
-    assert list(watch.look()) == []
+    assert list(watch.poll()) == []
     path.write_bytes(whole)
-    assert list(watch.look()) == []
-    (report,) = watch.look()
+    assert list(watch.poll()) == []
+    (report,) = watch.poll()
     assert (report.version.name, report.reference, report.ok) == ("b.pt", "a.pt", True)
 
 
 def test_a_checkpoint_that_is_not_finite_is_no_reference(epochs, tmp_path):
-    """The first has nothing before it, and is looked at all the same."""
+    """The first has nothing before it, and is checked all the same."""
     epochs["good"]["0.weight"][0, 0] = torch.nan
     torch.save(epochs["good"], tmp_path / "run" / "a.pt")
     (report,) = follow(Watch(FolderSource(tmp_path / "run")), once=True, sleep=lambda _: None)

@@ -13,7 +13,7 @@ from wwopt.cli.option_groups import unpack_groups
 from wwopt.cli.options import CompareOptions, JsonOption, UriOption
 
 if TYPE_CHECKING:
-    from wwopt.watching import AliasSource, Report, Source, Webhook
+    from wwopt.watching import AliasSource, VersionReport, VersionSource, Webhook
 
 __all__ = ["app"]
 
@@ -53,13 +53,13 @@ def watch(
 
     With --once, exit status 1 if a layer is broken or the version cannot be read; 2 if there is no version.
     """
-    from wwopt.watching import Watch, Webhook, follow, open_source  # noqa: PLC0415  (loads pandas)
+    from wwopt.watching import Watch, Webhook, follow, open_versions  # noqa: PLC0415  (loads pandas)
 
     arguments = options.arguments(progress=False)
     hook = Webhook(webhook) if webhook else None
     status = None
     with backend_calls():
-        opened = open_source(source, tracking_uri=uri)
+        opened = open_versions(source, tracking_uri=uri)
         registry = _registry(opened, source) if tag else None
         versions = Watch(opened, reference=reference, options=arguments)
         for report in follow(versions, interval=interval, once=once, warn=warn):
@@ -73,7 +73,7 @@ def watch(
     return status
 
 
-def _registry(opened: "Source", source: str) -> "AliasSource":
+def _registry(opened: "VersionSource", source: str) -> "AliasSource":
     """Return the registry whose versions are tagged."""
     from wwopt.watching import AliasSource  # noqa: PLC0415  (loads pandas)
 
@@ -82,7 +82,7 @@ def _registry(opened: "Source", source: str) -> "AliasSource":
     return opened
 
 
-def _publish(report: "Report", *, as_json: bool, hook: "Webhook | None", registry: "AliasSource | None") -> None:
+def _publish(report: "VersionReport", *, as_json: bool, hook: "Webhook | None", registry: "AliasSource | None") -> None:
     """Print a report, post it and tag its version; a failure to post or to tag is a warning."""
     moment = datetime.now(UTC).isoformat(timespec="seconds")
     values = {"time": moment, **report.to_dict()}

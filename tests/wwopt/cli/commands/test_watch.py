@@ -72,7 +72,8 @@ def test_once_for_cron(epochs, hook, capsys):
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["gone"], "No such folder: gone"),
+        (["gone"], "No such file: gone"),
+        (["file.pt"], "file.pt is no folder. Give the folder in which new models appear: ."),
         (["run"], "run holds no version to compare"),
         (["model"], "model is one model. Give the folder in which new models appear: ."),
         (["run", "--reference", "gone.pt"], "No such file: gone.pt"),
@@ -84,6 +85,7 @@ def test_once_for_cron(epochs, hook, capsys):
 )
 def test_bad_input(arguments, line, epochs, tmp_path, capsys):
     """One line, exit status 2."""
+    (tmp_path / "file.pt").touch()
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
     assert run(["watch", "--once", *(["--interval", "0.01"] if "--interval" not in arguments else []), *arguments]) == 2
