@@ -33,7 +33,7 @@ def checkpoints_in(folder: Path) -> list[Path]:
     files = [path for path in entries if path.is_file() and path.suffix in (*CHECKPOINT_SUFFIXES, ".csv")]
     folders = [path for path in entries if path.is_dir() and any((path / name).is_file() for name in MODEL_FILES)]
     if not files and not folders:
-        raise ValueError(f"{folder} holds no checkpoint, and no folder that does.")
+        raise ValueError(f"{folder} holds no checkpoint, and no folder that does")
     if any(SHARD.fullmatch(path.name) for path in files) or any(folder.glob("*.index.json")):
         return [folder]
     return [*files, *folders] if len(files) + len(folders) > 1 else [folder]

@@ -177,7 +177,7 @@ def test_every_source_and_every_fault_is_a_row(tmp_path):
     notes = ranking.table["note"]
     assert "damaged.pt" in notes["damaged"]
     assert notes["missing"] == f"no such file or folder: {tmp_path / 'nothing.pt'}"
-    assert notes["empty"].endswith("holds no checkpoint, and no folder that does.")
+    assert notes["empty"].endswith("holds no checkpoint, and no folder that does")
     assert "no table of WeightWatcher's `details`: it has no column alpha, N, M" in notes["other"]
     assert "got int" in notes["number"]
     assert ranking.table["tied"].dtype == bool
@@ -234,7 +234,7 @@ def test_folders_that_hold_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     torch.save({"fc.weight": torch.randn(80, 60, generator=torch.Generator().manual_seed(0))}, "good.pt")
-    empty, nowhere = "empty: holds no checkpoint, and no folder that does.", "nowhere: no such file or folder"
+    empty, nowhere = "empty: holds no checkpoint, and no folder that does", "nowhere: no such file or folder"
     cases = [(["empty/"], [empty]), (["nowhere/"], [nowhere]), (["empty/", "nowhere/"], [empty, nowhere])]
     for sources, faults in cases:
         with pytest.raises(ValueError, match=r"^None of the candidates can be ranked: ") as caught:

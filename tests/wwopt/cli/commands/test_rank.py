@@ -44,13 +44,17 @@ def test_a_folder_is_its_epochs(folder, capsys):
     [
         (["epoch-1.pt", "epoch-2.pt", "gone.pt"], ["gone.pt: no such file or folder"]),
         (["epoch-1.pt", "./epoch-1.pt"], ["epoch-1.pt, ./epoch-1.pt: one network under several names"]),
-        (["epoch-1.pt", "epoch-2.pt", "empty"], ["empty: holds no checkpoint, and no folder that does."]),
+        (["epoch-1.pt", "epoch-2.pt", "empty"], ["empty: holds no checkpoint, and no folder that does"]),
         (["epoch-1.pt", "epoch-2.pt", "hf://org"], ["org: A name on the hub must read `hf://org/name`"]),
         (
             ["epoch-1.pt", "other.npz"],
             ["epoch-1.pt: no layer in common with any other candidate", "other.npz: no layer in common"],
         ),
-        (["empty"], ["None of the candidates can be ranked: empty: holds no checkpoint, and no folder that does."]),
+        (["empty"], ["None of the candidates can be ranked: empty: holds no checkpoint, and no folder that does"]),
+        (
+            ["empty", "nowhere/"],
+            ["empty: holds no checkpoint, and no folder that does; nowhere: no such file or folder"],
+        ),
         (["nowhere/"], ["None of the candidates can be ranked: nowhere: no such file or folder"]),
         (["epoch-1.pt"], ["A ranking needs at least two candidates, got 1. `analyze` looks at one."]),
         (["epoch-1.pt", "epoch-2.pt", "--metric", "fame"], ["`metric` must be 'auto', a score or one of"]),
