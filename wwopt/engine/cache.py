@@ -1,4 +1,4 @@
-"""Results kept by the content of the weights, so that an unchanged tensor is never decomposed twice."""
+"""Cache of results by the content of the weights: an unchanged tensor is never decomposed twice."""
 
 from __future__ import annotations
 
@@ -24,14 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Cache"]
 
 NUMERICS = 2  # changes whenever the same weights would give another number
-CHOICES = (
-    "include",
-    "exclude",
-    "min_evals",
-    "max_evals",
-    "base",
-    "alignment",
-)  # settings that choose layers and change no number
+IRRELEVANT = ("include", "exclude", "min_evals", "max_evals", "base", "alignment")  # they change no layer's numbers
 DIGEST = hashlib.sha256().digest_size
 
 
@@ -52,7 +45,7 @@ class Cache:
 
     def key(self, matrix: WeightMatrix, stack: NDArray[Any], settings: Settings) -> str:
         """Hash the weights, their type and shape and the settings that change numbers."""
-        relevant = {name: value for name, value in settings.to_dict().items() if name not in CHOICES}
+        relevant = {name: value for name, value in settings.to_dict().items() if name not in IRRELEVANT}
         if settings.confidence is None:
             del relevant["seed"]  # nothing is drawn
         facts = [NUMERICS, relevant, matrix.k, matrix.N, matrix.M, matrix.scale, matrix.rank, str(stack.dtype)]
@@ -65,7 +58,7 @@ class Cache:
         return digest.hexdigest()
 
     def get(self, key: str) -> Measured | None:
-        """Return what is known of these weights; None where nothing is, or where the file is damaged."""
+        """Return the result that was kept; None where there is none, or where its file is damaged."""
         try:
             content = self._path(key).read_bytes()
         except FileNotFoundError:

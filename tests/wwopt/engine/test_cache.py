@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,9 @@ import pytest
 
 import wwopt
 from wwopt.engine import measure
+from wwopt.engine.cache import Cache
+from wwopt.engine.settings import Settings
+from wwopt.weights import WeightMatrix
 
 
 @pytest.fixture
@@ -81,6 +85,50 @@ def test_changed_weights_are_measured(source, tmp_path, decompositions, change):
     changed = change(source)
     assert_same(wwopt.analyze(changed, cache=tmp_path), wwopt.analyze(changed))
     assert len(decompositions) == 1 + len(source)
+
+
+OTHER = {
+    "include": "a*",
+    "exclude": "a*",
+    "min_evals": 20,
+    "max_evals": 400,
+    "estimator": "hill",
+    "randomize": False,
+    "zero_tol": 0.1,
+    "base": "base.pt",
+    "precision": "single",
+    "alignment": True,
+    "response": True,
+    "confidence": 0.95,
+    "seed": 1,
+}
+WITHOUT_EFFECT = {
+    "include": "chooses layers",
+    "exclude": "chooses layers",
+    "min_evals": "chooses layers",
+    "max_evals": "chooses layers",
+    "base": "the weights that are hashed are differences already",
+    "alignment": "pairs of layers are not kept in the cache",
+    "seed": "nothing is drawn without `confidence`",
+}
+
+
+@pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
+def test_every_setting_that_changes_numbers_changes_the_key(name, tmp_path):
+    """A setting is part of the key, or there is a reason why no number of a layer depends on it."""
+    stack = np.ones((1, 70, 60))
+    matrix = WeightMatrix("fc", "dense", 1, 70, 60, lambda: stack)
+    plain = Cache(tmp_path).key(matrix, stack, Settings())
+    changed = Cache(tmp_path).key(matrix, stack, Settings(**{name: OTHER[name]}))
+    assert (plain == changed) == (name in WITHOUT_EFFECT)
+
+
+def test_the_seed_is_part_of_the_key_where_something_is_drawn(tmp_path):
+    """With intervals, the draws depend on it."""
+    stack = np.ones((1, 70, 60))
+    matrix = WeightMatrix("fc", "dense", 1, 70, 60, lambda: stack)
+    drawn = {Cache(tmp_path).key(matrix, stack, Settings(confidence=0.9, seed=seed)) for seed in (0, 1)}
+    assert len(drawn) == 2
 
 
 @pytest.mark.parametrize("options", [{"precision": "single"}, {"zero_tol": 0.1}, {"randomize": False}])
