@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import struct
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ __all__ = ["Kind", "Source", "resolve", "weights_of"]
 RUN = re.compile(r"runs:/[^/]+/?")
 REGISTERED = re.compile(r"models:/(?!m-[0-9a-f]{32}/?$)[^/@]+/?")  # a logged model is called m- and 32 digits
 ALIAS = re.compile(r"models:/[^/@]+@[^/@]+")
+DAMAGED = (OSError, ValueError, LookupError, EOFError, NotImplementedError, struct.error, zipfile.BadZipFile)
 SAVED = {"analysis/values.npy", "spectra/lengths.npy"}  # what only a saved analysis holds, the latter of format 1
 
 
@@ -151,7 +153,10 @@ def _remote_kind(name: str) -> Kind:
 
 
 def _is_saved(path: Path) -> bool:
-    if path.suffix != ".npz" or not zipfile.is_zipfile(path):
+    if path.suffix != ".npz":
         return False
-    with zipfile.ZipFile(path) as file:
-        return not SAVED.isdisjoint(file.namelist())
+    try:
+        with zipfile.ZipFile(path) as file:
+            return not SAVED.isdisjoint(file.namelist())
+    except DAMAGED:  # the reader of weights names the fault
+        return False

@@ -99,3 +99,15 @@ def test_an_analysis_in_memory_is_of_the_wrong_type(folder):
         wwopt.analyze(wwopt.Analysis.load("saved.npz"))
     with pytest.raises(TypeError, match=r"got a table of layers: DataFrame. `wwopt.rank` ranks it."):
         wwopt.analyze(pd.read_csv("details.csv"))
+
+
+def test_a_damaged_archive_is_read_as_weights(tmp_path):
+    """Resolving it does not fail: the reader of weights names the file and the fault."""
+    path = tmp_path / "damaged.npz"
+    np.savez(path, **{"fc.weight": np.eye(60)})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02")] = 0  # the directory's signature
+    path.write_bytes(content)
+    assert resolve(path).kind is Kind.FILE
+    with pytest.raises(ValueError, match=r"damaged\.npz"):
+        wwopt.analyze(path)
