@@ -28,7 +28,7 @@ def train(trial):
             optimizer.zero_grad()
             torch.nn.functional.cross_entropy(model(images[batch]), classes[batch]).backward()
             optimizer.step()
-        yield model  # after each epoch: the objective scores it, reports the score and may prune
+        yield model  # after each epoch; the objective scores some of these models, reports to Optuna and may prune
 
 
 study = optuna.create_study(direction="minimize", pruner=AlphaPruner())
