@@ -30,28 +30,22 @@ __all__ = [
     "rank",
 ]
 
-_ROOMS = {
-    "AlignmentScore": "wwopt.score",
-    "AlphaScore": "wwopt.score",
-    "Analysis": "wwopt.analysis",
-    "Comparison": "wwopt.comparison",
-    "Ranking": "wwopt.ranking",
-    "ResponseScore": "wwopt.score",
-    "Score": "wwopt.score",
-    "Thresholds": "wwopt.comparison",
-    "Tracker": "wwopt.tracking",
-    "analyze": "wwopt.engine.analyze",
-    "compare": "wwopt.comparison",
-    "default_score": "wwopt.score",
-    "rank": "wwopt.ranking",
+_ROOMS = {  # as imported above, for type checkers
+    "wwopt.analysis": ["Analysis"],
+    "wwopt.comparison": ["Comparison", "Thresholds", "compare"],
+    "wwopt.engine.analyze": ["analyze"],
+    "wwopt.ranking": ["Ranking", "rank"],
+    "wwopt.score": ["AlignmentScore", "AlphaScore", "ResponseScore", "Score", "default_score"],
+    "wwopt.tracking": ["Tracker"],
 }
 
 
 def __getattr__(name: str) -> object:
-    """Import a room when it is first asked for, so that ``import wwopt`` stays light."""
-    if name in _ROOMS:
-        return getattr(import_module(_ROOMS[name]), name)
-    raise AttributeError(f"module 'wwopt' has no attribute {name!r}")
+    """Import a room when one of its names is first looked up, so that ``import wwopt`` stays light."""
+    room = next((room for room, names in _ROOMS.items() if name in names), None)
+    if room is None:
+        raise AttributeError(f"module 'wwopt' has no attribute {name!r}")
+    return getattr(import_module(room), name)
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["by_number", "join_names", "printable", "split_names"]
+__all__ = ["by_number", "join_names", "one_line", "printable", "split_names"]
 
 SEPARATOR = " + "
 
@@ -22,6 +22,17 @@ def by_number(name: str) -> list[tuple[int, int, str]]:
     ['epoch-2', 'epoch-10']
     """
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def one_line(text: object) -> str:
+    r"""Join the lines of a text, such as another library's error, by single spaces.
+
+    Examples
+    --------
+    >>> one_line("no such model:\n  digits")
+    'no such model: digits'
+    """
+    return " ".join(str(text).split())
 
 
 def printable(text: object) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from wwopt.analysis.archive import FAULTS, unpack, write_archive
+from wwopt.analysis.archive import DAMAGE, unpack, write_archive
 from wwopt.metrics import METRICS
 from wwopt.null.noise_tests import looks_like_noise
 from wwopt.response import Response
@@ -201,7 +201,7 @@ class Analysis:
         content = Path(path).read_bytes()
         try:
             return _from_tables(*unpack(content))
-        except FAULTS as error:
+        except DAMAGE as error:
             raise ValueError(f"{path} is not a saved analysis that can be read: {error}") from error
 
 

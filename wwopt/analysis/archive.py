@@ -1,4 +1,4 @@
-"""The one file that keeps an analysis: settings, spectra and tables, without pickles."""
+"""Archive of an analysis: one file with settings, spectra and tables, without pickles."""
 
 from __future__ import annotations
 
@@ -15,12 +15,22 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["FAULTS", "unpack", "write_archive"]
+__all__ = ["DAMAGE", "unpack", "write_archive"]
 
 FORMAT = 2
 WORDS = "str"
 KINDS = (WORDS, "int64", "float64")
-FAULTS = (OSError, ValueError, LookupError, TypeError, AttributeError, EOFError, RecursionError, zlib.error, BadZipFile)
+DAMAGE = (
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    EOFError,
+    RecursionError,
+    zlib.error,
+    BadZipFile,
+)
 
 Spectra = Mapping[str, NDArray[np.float64]]
 Arrays = Mapping[str, NDArray[Any]]
@@ -35,7 +45,7 @@ def write_archive(path: Path, settings: Mapping[str, Any], spectra: Spectra, tab
         "format": FORMAT,
         "settings": dict(settings),
         "spectra": {name: len(evals) for name, evals in spectra.items()},
-        "tables": {name: _words(table) for name, table in tables.items()},
+        "tables": {name: _describe(table) for name, table in tables.items()},
     }
     columns = [column for table in tables.values() for column in table.values() if column.dtype != object]
     arrays = {
@@ -53,20 +63,20 @@ def write_archive(path: Path, settings: Mapping[str, Any], spectra: Spectra, tab
 
 
 def unpack(content: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]], dict[str, pd.DataFrame]]:
-    """Settings, spectra and tables of a file's content; raises one of `FAULTS` where it is damaged or newer."""
+    """Settings, spectra and tables of a file's content; raises one of `DAMAGE` where it is damaged or newer."""
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     header = json.loads(_text(arrays["header"]))
     if header["format"] > FORMAT:
         raise ValueError(f"a newer wwopt wrote it (format {header['format']}); upgrade wwopt")
-    return (_first if header["format"] == 1 else _second)(header, arrays)
+    return (_unpack_format_1 if header["format"] == 1 else _unpack_format_2)(header, arrays)
 
 
 def _text(header: NDArray[Any]) -> str:
     return str(header) if header.dtype.kind == "U" else header.tobytes().decode()  # format 1 has an array of text
 
 
-def _second(header: Mapping[str, Any], arrays: Arrays) -> tuple[Any, ...]:
+def _unpack_format_2(header: Mapping[str, Any], arrays: Arrays) -> tuple[Any, ...]:
     """Format 2 has all numbers in one array: the spectra, then the tables column by column."""
     lengths, words = header["spectra"], header["tables"]
     sizes = [*lengths.values(), *(table["rows"] * len(_numeric(table)) for table in words.values())]
@@ -78,7 +88,7 @@ def _second(header: Mapping[str, Any], arrays: Arrays) -> tuple[Any, ...]:
     return header["settings"], spectra, tables
 
 
-def _first(header: Mapping[str, Any], arrays: Arrays) -> tuple[Any, ...]:
+def _unpack_format_1(header: Mapping[str, Any], arrays: Arrays) -> tuple[Any, ...]:
     """Format 1 has an array for each column."""
     tables: dict[str, dict[str, NDArray[Any]]] = {}
     for table, column in (name.split("/", 1) for name in arrays if "/" in name):
@@ -95,8 +105,8 @@ def _split(names: list[str], lengths: NDArray[np.int64], values: NDArray[np.floa
     return dict(zip(names, np.split(values, np.cumsum(lengths)[:-1]) if names else [], strict=True))
 
 
-def _words(table: Arrays) -> dict[str, Any]:
-    """What JSON keeps of a table: the kinds of its columns in their order, and the words."""
+def _describe(table: Arrays) -> dict[str, Any]:
+    """Header of a table: its length, the kinds of its columns in their order, and the columns of text."""
     kinds = {"O": WORDS, "i": "int64", "u": "int64"}
     return {
         "rows": len(next(iter(table.values()), ())),

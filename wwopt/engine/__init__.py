@@ -1,1 +1,1 @@
-"""From a source to an `Analysis`: settings, cache, the work on each layer, and who does it."""
+"""Engine: `analyze`, from a source to an `Analysis`, with its settings, cache and parallel execution."""

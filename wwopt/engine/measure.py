@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from wwopt.engine.result import Measured
 from wwopt.metrics import METRICS, ElementStatistics, Layers
@@ -20,14 +19,15 @@ from wwopt.spectra.moments import moments_of, pool
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
+    from wwopt.arrays import Floats
     from wwopt.engine.cache import Cache
     from wwopt.engine.settings import Settings
     from wwopt.powerlaw import EstimatorName, PowerLawFit
     from wwopt.weights import WeightMatrix
 
 __all__ = ["intervals_of", "measure", "statuses", "warning_of"]
-
-Floats = NDArray[np.float64]
 
 SINGLE = 1e-5  # share of the largest eigenvalue below which single precision keeps less than two digits
 MOST_BELOW = 0.05  # share of eigenvalues that may lie there; a spectrum that is wider is computed in double

@@ -1,4 +1,4 @@
-"""Who does the work: threads here, or the workers of an executor elsewhere."""
+"""Run tasks on local threads or on a `concurrent.futures.Executor`."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ __all__ = ["cores", "find_device", "run", "threads"]
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
-AT_ONCE = 2e8  # operations below which another thread, and the wait for it, costs more than it gives
+SERIAL_OPERATIONS = 2e8  # operations below which another thread, and the wait for it, costs more than it gives
 NVIDIA_DRIVER = Path("/dev/nvidiactl")
-MEMORY = 4 << 30  # bytes that layers in work may take together, where one alone does not take more
+MEMORY = 4 << 30  # bytes that layers may take together, unless one takes more
 
 
 def run(
@@ -35,7 +35,7 @@ def run(
     executor: Executor | None = None,
     describe: Callable[[Task], str] = str,
 ) -> Iterator[Result]:
-    """Do the work of each task, the costly ones first; results come in the order of the tasks.
+    """Run each task, the costly ones first; results come in the order of the tasks.
 
     Here, two layers at once with one BLAS thread each beat one after the other with two; only a task that would keep
     the other cores waiting gets them all.
@@ -51,9 +51,9 @@ def run(
     largest : int
         Bytes that the largest task takes.
     executor : concurrent.futures.Executor, optional
-        Workers elsewhere, one BLAS thread each.
+        Workers, with one BLAS thread each.
     describe : callable
-        Names a task in an error.
+        Returns the name of a task, for errors.
 
     Raises
     ------
@@ -61,22 +61,22 @@ def run(
         A worker died; the error names its task.
     """
     if executor is not None:
-        yield from _elsewhere(partial(_alone, work), tasks, executor, describe)
+        yield from _on_executor(partial(_on_one_thread, work), tasks, executor, describe)
         return
     total = sum(costs)
     workers = min(len(tasks), threads(total, largest))
     alone = sum(cost * workers > total for cost in costs) if workers > 1 else 0
     yield from map(work, tasks[:alone])
-    with _blas.limited(max(1, cores() // workers) if total > AT_ONCE else 1):
-        yield from _here(work, tasks[alone:], workers)
+    with _blas.limited(max(1, cores() // workers) if total > SERIAL_OPERATIONS else 1):
+        yield from _on_threads(work, tasks[alone:], workers)
 
 
 def threads(operations: float, largest: int) -> int:
     """Number of threads that share this much work here; one where starting another costs more than it gives."""
-    return min(cores(), max(2, MEMORY // max(largest, 1))) if operations > AT_ONCE else 1
+    return min(cores(), max(2, MEMORY // max(largest, 1))) if operations > SERIAL_OPERATIONS else 1
 
 
-def _here(work: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:
+def _on_threads(work: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:
     if workers < 2 or len(tasks) < 2:
         yield from map(work, tasks)
         return
@@ -115,16 +115,16 @@ def find_device(device: str) -> str:
     return device
 
 
-def _elsewhere(
+def _on_executor(
     work: Callable[[Task], Result], tasks: Sequence[Task], executor: Executor, describe: Callable[[Task], str]
 ) -> Iterator[Result]:
     futures: list[Future[Result]] = []
     try:
         for task in tasks:
-            with _naming(task, describe):
+            with _name_in_errors(task, describe):
                 futures.append(executor.submit(work, task))
         for future, task in zip(futures, tasks, strict=True):
-            with _naming(task, describe):
+            with _name_in_errors(task, describe):
                 result = future.result()
             yield result
     finally:
@@ -133,8 +133,8 @@ def _elsewhere(
 
 
 @contextmanager
-def _naming(task: Task, describe: Callable[[Task], str]) -> Iterator[None]:
-    """Name the task in whatever its worker raises."""
+def _name_in_errors(task: Task, describe: Callable[[Task], str]) -> Iterator[None]:
+    """Name the task in the error that its worker raises."""
     try:
         yield
     except (OSError, ValueError, ImportError) as error:  # of the source, not of the worker
@@ -144,13 +144,13 @@ def _naming(task: Task, describe: Callable[[Task], str]) -> Iterator[None]:
         raise RuntimeError(f"The worker that had {describe(task)} failed: {error!r}") from error
 
 
-def _alone(work: Callable[[Task], Result], task: Task) -> Result:
+def _on_one_thread(work: Callable[[Task], Result], task: Task) -> Result:
     with _blas.limited(1):
         return work(task)
 
 
 class _BlasThreads:
-    """The threads of BLAS, which all of a process share: limited while anybody wants it, then as they were."""
+    """Limit of BLAS's threads, which the whole process shares: set by the first user, restored by the last."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -159,7 +159,7 @@ class _BlasThreads:
 
     @contextmanager
     def limited(self, count: int) -> Iterator[None]:
-        """Limit the threads; where somebody else has done so, that limit stands."""
+        """Limit the threads while the context is open; a limit that is already set stands."""
         with self._lock:
             if self._users == 0:
                 self._restore.enter_context(_libraries().limit(limits=count, user_api="blas"))

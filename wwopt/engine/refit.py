@@ -1,4 +1,4 @@
-"""Fit spectra again that were kept: the numbers of this version, without the weights."""
+"""`refit`: the numbers of an analysis, computed again from its spectra, without the weights."""
 
 from __future__ import annotations
 

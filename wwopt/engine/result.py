@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from wwopt.arrays import Floats
     from wwopt.weights import WeightMatrix
 
 __all__ = ["Measured"]
@@ -27,7 +25,7 @@ class Measured:
     """
 
     numbers: dict[str, Any]
-    evals: NDArray[np.float64]
+    evals: Floats
 
     def row(self, matrix: WeightMatrix) -> dict[str, Any]:
         """Row of ``Analysis.details`` for a layer with these weights."""

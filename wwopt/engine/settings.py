@@ -1,4 +1,4 @@
-"""What the user wants of an analysis, checked before anything is read."""
+"""`Settings`: the arguments of `wwopt.analyze`, checked before anything is read."""
 
 from __future__ import annotations
 

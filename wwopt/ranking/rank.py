@@ -17,6 +17,7 @@ from wwopt.ranking.remarks import cautions, duplicates, strangers
 from wwopt.ranking.rows import Network, ranking_table
 from wwopt.score import Score, common_score
 from wwopt.sources import READ_ERRORS, Candidate, Source, expand, resolve, weights_of
+from wwopt.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +130,7 @@ def rank(
     listed = expand(candidates)
     examined, faults = _examine(listed, filtered)
     if len(listed) < 2 and not faults:
-        raise ValueError(f"A ranking needs at least two candidates, got {len(listed)}. `analyze` looks at one.")
+        raise ValueError(f"`candidates` must be at least two networks, got {len(listed)}. For one, use `analyze`.")
     _need_one(examined, faults)
     choice = choose(metric, [one.architecture for one in examined], based=base is not None)
     networks = _analyze_all(examined, {"base": base, **options, **_required(metric, choice)}, faults, progress)
@@ -147,12 +148,12 @@ def _examine(candidates: Sequence[Candidate], settings: Settings) -> tuple[list[
     faults: dict[str, str] = {}
     for candidate in candidates:
         if candidate.source is None:
-            faults[candidate.name] = _one_line(candidate.fault)
+            faults[candidate.name] = one_line(candidate.fault)
             continue
         try:
             examined.append(_Examined(candidate.name, *_describe(candidate.source, settings)))
         except READ_ERRORS as error:
-            faults[candidate.name] = _one_line(error)
+            faults[candidate.name] = one_line(error)
     return examined, faults
 
 
@@ -193,9 +194,5 @@ def _analyze_all(
                     raise ValueError("it has no layer in common with the base that is large enough")
                 networks.append(Network(one.name, analysis, one.architecture))
             except READ_ERRORS as error:
-                faults[one.name] = _one_line(error)
+                faults[one.name] = one_line(error)
     return networks
-
-
-def _one_line(error: object) -> str:
-    return " ".join(str(error).split())

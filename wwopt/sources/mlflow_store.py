@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from wwopt.sources.checkpoints import ANALYSIS
+from wwopt.text import one_line
 from wwopt.tracking import step_of
 
 __all__ = ["last_analysis", "model_versions", "models_of_run"]
@@ -72,7 +73,7 @@ def _reading(run: str) -> Iterator[None]:
     try:
         yield
     except (MlflowException, OSError) as error:
-        raise FileNotFoundError(f"The run {run} cannot be read: {error}") from error
+        raise FileNotFoundError(f"The run {run} cannot be read: {one_line(error)}") from error
 
 
 def _mlflow(name: str) -> Any:

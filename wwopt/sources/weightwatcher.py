@@ -1,4 +1,4 @@
-"""Analyses that others have written: WeightWatcher's ``details`` as CSV, of today and of the papers."""
+"""WeightWatcher's ``details``, a table or its CSV, read as an `Analysis`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from wwopt.analysis import COLUMNS, TEXT, Analysis
+from wwopt.text import one_line
 
 if TYPE_CHECKING:
     import os
@@ -69,7 +70,7 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(path)
     except (ValueError, pd.errors.ParserError) as error:
-        raise ValueError(f"{path} is not a readable CSV: {error}") from error
+        raise ValueError(f"{path} is not a readable CSV: {one_line(error)}") from error
 
 
 def _without_slices(table: pd.DataFrame) -> pd.DataFrame:
@@ -87,5 +88,5 @@ def _evals(rows: pd.DataFrame) -> pd.Series[int]:
 
 
 def _type(kind: object) -> str:
-    """``LAYER_TYPE.CONV2D`` and ``conv2d`` are one."""
+    """Name of a layer type: ``conv2d`` for ``LAYER_TYPE.CONV2D``."""
     return re.sub(r"^.*\.", "", str(kind)).lower()

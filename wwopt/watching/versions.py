@@ -11,7 +11,7 @@ from typing import Protocol
 
 from wwopt.sources import Kind, resolve
 from wwopt.sources.checkpoints import ANALYSIS, is_model
-from wwopt.text import by_number
+from wwopt.text import by_number, one_line
 from wwopt.weights import CHECKPOINT_SUFFIXES
 
 __all__ = ["AliasSource", "FolderSource", "Version", "VersionSource", "open_versions"]
@@ -157,7 +157,7 @@ def _reached(name: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # backends raise anything
-        raise FileNotFoundError(f"{name} cannot be reached: {error}") from error
+        raise FileNotFoundError(f"{name} cannot be reached: {one_line(error)}") from error
 
 
 def _is_checkpoint(path: Path) -> bool:

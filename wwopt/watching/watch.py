@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wwopt.comparison import Comparison, compare
 from wwopt.sources import READ_ERRORS, weights_of
-from wwopt.text import printable
+from wwopt.text import one_line, printable
 
 if TYPE_CHECKING:
     from wwopt.watching.versions import Version, VersionSource
@@ -73,7 +73,7 @@ class VersionReport:
 
     def _finding(self) -> str:
         if self.comparison is None:
-            return f"cannot be judged: {' '.join(self.fault.split())}"
+            return f"cannot be judged: {one_line(self.fault)}"
         table, alerts = self.comparison.table, self.comparison.alerts
         against = f", compared with {self.reference}" if self.reference else ", the first; nothing to compare it with"
         if alerts:
@@ -200,5 +200,5 @@ def follow(
             reached = True
         except OSError as error:
             if reached:
-                warn(f"{' '.join(str(error).split())}; trying again")
+                warn(f"{one_line(error)}; trying again")
             reached = False

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from wwopt.text import one_line
+
 __all__ = ["download", "is_remote"]
 
 MLFLOW = ("models:/", "runs:/", "mlflow-artifacts:/")
@@ -82,4 +84,4 @@ def _from_mlflow(name: str) -> Path:
     try:
         return Path(download_artifacts(artifact_uri=name))
     except (MlflowException, OSError) as error:
-        raise FileNotFoundError(f"{name} cannot be fetched: {error}") from error
+        raise FileNotFoundError(f"{name} cannot be fetched: {one_line(error)}") from error

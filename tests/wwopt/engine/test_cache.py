@@ -98,7 +98,7 @@ OTHER = {
     "base": "base.pt",
     "precision": "single",
     "alignment": True,
-    "response": True,
+    "response": True,  # changes no number, but stands in the keys of every cache that was written
     "confidence": 0.95,
     "seed": 1,
 }

@@ -223,7 +223,7 @@ def test_twins_are_named(tmp_path):
 
 def test_too_few_candidates():
     """One candidate is not ranked; none that can be read is an error with the reasons."""
-    with pytest.raises(ValueError, match="at least two candidates, got 1"):
+    with pytest.raises(ValueError, match="`candidates` must be at least two networks, got 1"):
         wwopt.rank({"a": block(2, 80)})
     with pytest.raises(ValueError, match=r"can be ranked: a: no such file or folder: nowhere\.pt; b:"):
         wwopt.rank({"a": "nowhere.pt", "b": "nowhere.safetensors"})

@@ -56,7 +56,7 @@ def test_a_folder_is_its_epochs(folder, capsys):
             ["empty: holds no checkpoint, and no folder that does; nowhere: no such file or folder"],
         ),
         (["nowhere/"], ["None of the candidates can be ranked: nowhere: no such file or folder"]),
-        (["epoch-1.pt"], ["A ranking needs at least two candidates, got 1. `analyze` looks at one."]),
+        (["epoch-1.pt"], ["`candidates` must be at least two networks, got 1. For one, use `analyze`."]),
         (["epoch-1.pt", "epoch-2.pt", "--metric", "fame"], ["`metric` must be 'auto', a score or one of"]),
         (["epoch-1.pt", "epoch-2.pt", "--base", "other.npz"], ["epoch-1.pt: it has no layer in common with the base"]),
     ],
