@@ -67,7 +67,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class _Examined:
-    """A candidate whose layers are known, but not yet what they hold."""
+    """A candidate whose layers are described, but not analysed yet."""
 
     name: str
     source: Source
@@ -113,7 +113,7 @@ def rank(
     TypeError
         `wwopt.analyze` has no such option.
     ValueError
-        There are fewer than two candidates, none can be read, or the metric is unknown.
+        There are fewer than two candidates, none can be read, the metric is unknown, or `base` cannot be read.
 
     Examples
     --------
@@ -127,6 +127,8 @@ def rank(
     check_options(options)
     named = [field.name for field in fields(Settings)]
     filtered = Settings(**{name: value for name, value in options.items() if name in named})
+    if base is not None:
+        weights_of(base)  # one that cannot be read is one error, not a fault of each candidate
     listed = expand(candidates)
     examined, faults = _examine(listed, filtered)
     if len(listed) < 2 and not faults:

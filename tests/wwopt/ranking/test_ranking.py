@@ -247,9 +247,11 @@ def test_folders_that_hold_nothing(tmp_path, monkeypatch):
 
 
 def test_an_option_out_of_its_range_is_one_error():
-    """It is said once, not for each candidate."""
+    """It is said once, not for each candidate, as is a base that cannot be read."""
     with pytest.raises(ValueError, match=r"^`estimator` must be one of mle, hill, peak, tpl, got 'best'\.$"):
         wwopt.rank({"a": block(2, 80), "b": block(2, 80)}, estimator="best")
+    with pytest.raises(FileNotFoundError, match=r"^No such file: gone\.pt$"):
+        wwopt.rank({"a": block(2, 80), "b": block(2, 80)}, base="gone.pt")
 
 
 def test_a_network_without_layers_is_behind():
