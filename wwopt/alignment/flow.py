@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from wwopt.weights.matrices.fused import GATES
+from wwopt.weights import GATES
 
 __all__ = ["NO_WRITERS", "Flow", "Writers"]
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from wwopt.analysis.archive import DAMAGE, unpack, write_archive
 from wwopt.metrics import METRICS
-from wwopt.null.noise_tests import looks_like_noise
+from wwopt.null import looks_like_noise
 from wwopt.response import Response
 
 if TYPE_CHECKING:

@@ -10,11 +10,9 @@ import numpy as np
 
 from wwopt.engine.result import Measured
 from wwopt.metrics import METRICS, ElementStatistics, Layers
-from wwopt.null.noise_tests import looks_like_noise
-from wwopt.null.traps import correlation_traps
+from wwopt.null import correlation_traps, looks_like_noise
 from wwopt.powerlaw import ESTIMATORS, bootstrap_intervals, fit_powerlaws
-from wwopt.spectra import eigenvalues, zero_limit
-from wwopt.spectra.moments import moments_of, pool
+from wwopt.spectra import eigenvalues, moments_of, pool, zero_limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -2,6 +2,7 @@
 
 from wwopt.metrics import tail, norms, ranks, noise  # noqa: F401, I001  (each declares its metrics; columns in this order)
 from wwopt.metrics.layers import ElementStatistics, Layers
+from wwopt.metrics.ranks import WEAK_EIGENVALUE
 from wwopt.metrics.registry import METRICS, Metric
 
-__all__ = ["METRICS", "ElementStatistics", "Layers", "Metric"]
+__all__ = ["METRICS", "WEAK_EIGENVALUE", "ElementStatistics", "Layers", "Metric"]

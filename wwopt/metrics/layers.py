@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wwopt.arrays import Flags, Floats
-    from wwopt.null.traps import Traps
+    from wwopt.null import Traps
     from wwopt.powerlaw import EstimatorName
-    from wwopt.spectra.moments import Moments
+    from wwopt.spectra import Moments
 
 __all__ = ["ElementStatistics", "Layers", "total"]
 

@@ -11,15 +11,16 @@ from scipy import special
 from wwopt.metrics.layers import Layers, total
 from wwopt.metrics.norms import spectral_norm
 from wwopt.metrics.registry import metric
-from wwopt.null.laws import (
+from wwopt.null import (
+    alpha_of_noise,
     marchenko_pastur_edge,
     marchenko_pastur_quantiles,
     marchenko_pastur_spectrum,
+    spike_p_values,
+    spread_p_values,
     tracy_widom_quantile,
     tracy_widom_scaling,
 )
-from wwopt.null.noise_alpha import alpha_of_noise
-from wwopt.null.noise_tests import spike_p_values, spread_p_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,12 +11,13 @@ from scipy import special
 from wwopt.metrics.layers import Layers, total
 from wwopt.metrics.norms import norm, spectral_norm
 from wwopt.metrics.registry import WEIGHTWATCHER, metric
-from wwopt.null.laws import marchenko_pastur_spectrum
+from wwopt.null import marchenko_pastur_spectrum
 
 if TYPE_CHECKING:
     from wwopt.arrays import Floats
 
 __all__ = [
+    "WEAK_EIGENVALUE",
     "effective_rank",
     "entropy",
     "matrix_rank",
@@ -26,7 +27,7 @@ __all__ = [
     "weak_rank_loss",
 ]
 
-WEAK = 1e-6  # share of the largest eigenvalue below which one is weak
+WEAK_EIGENVALUE = 1e-6  # share of the largest eigenvalue below which one is weak
 
 
 @metric(unit="1", higher_is_better=True, source="Rudelson, Vershynin (2007), J. ACM 54(4)")
@@ -72,7 +73,7 @@ def rank_loss(layers: Layers) -> Floats:
 @metric(unit="count", higher_is_better=False, source=f"{WEIGHTWATCHER}, relative to the largest eigenvalue")
 def weak_rank_loss(layers: Layers) -> Floats:
     """Number of eigenvalues below a millionth of the largest."""
-    return total(layers.evals < WEAK * layers.evals[:, -1:])
+    return total(layers.evals < WEAK_EIGENVALUE * layers.evals[:, -1:])
 
 
 def _spectral_entropy(layers: Layers) -> Floats:

@@ -1,5 +1,29 @@
 """Null models: the spectra of random matrices, and tests of a layer against them."""
 
-from wwopt.null.laws import marchenko_pastur_edge, marchenko_pastur_quantiles
+from wwopt.null.laws import (
+    marchenko_pastur_edge,
+    marchenko_pastur_quantiles,
+    marchenko_pastur_spectrum,
+    tracy_widom_quantile,
+    tracy_widom_scaling,
+    tracy_widom_sf,
+)
+from wwopt.null.noise_alpha import alpha_of_noise
+from wwopt.null.noise_tests import looks_like_noise, spike_p_values, spread_p_values
+from wwopt.null.traps import STRONG_TRAP, Traps, correlation_traps
 
-__all__ = ["marchenko_pastur_edge", "marchenko_pastur_quantiles"]
+__all__ = [
+    "STRONG_TRAP",
+    "Traps",
+    "alpha_of_noise",
+    "correlation_traps",
+    "looks_like_noise",
+    "marchenko_pastur_edge",
+    "marchenko_pastur_quantiles",
+    "marchenko_pastur_spectrum",
+    "spike_p_values",
+    "spread_p_values",
+    "tracy_widom_quantile",
+    "tracy_widom_scaling",
+    "tracy_widom_sf",
+]

@@ -12,7 +12,7 @@ from wwopt.null.laws import tracy_widom_scaling, tracy_widom_sf
 
 if TYPE_CHECKING:
     from wwopt.arrays import Floats
-    from wwopt.spectra.moments import Moments
+    from wwopt.spectra import Moments
 
 __all__ = ["FALSE_ALARM", "looks_like_noise", "spike_p_values", "spread_p_values"]
 

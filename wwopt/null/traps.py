@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from wwopt.spectra.moments import blocks, moments_of
+from wwopt.spectra import element_blocks, moments_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wwopt.arrays import Floats, Values
-    from wwopt.spectra.moments import Moments
+    from wwopt.spectra import Moments
 
 __all__ = ["STRONG_TRAP", "Traps", "correlation_traps"]
 
@@ -90,7 +90,7 @@ def correlation_traps(stack: Values, moments: Sequence[Moments] | None = None) -
 
 def _outlying(W: Values, moments: Moments, limit: float) -> Floats:
     """Deviations of the elements beyond a limit."""
-    deviations = (x - moments.mean for x in blocks(W, moments.unit))
+    deviations = (x - moments.mean for x in element_blocks(W, moments.unit))
     return np.concatenate([x[np.abs(x) > limit] for x in deviations])
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wwopt.metrics.ranks import WEAK
+from wwopt.metrics import WEAK_EIGENVALUE
 from wwopt.null import marchenko_pastur_edge
 from wwopt.plots.canvas import BLUE, GREY, ORANGE, figure, short
 
@@ -70,7 +70,7 @@ def spectral_density(evals: Floats, row: Mapping[str, Any]) -> SpectralDensity |
     """
     if not (len(evals) and np.isfinite(evals[-1]) and evals[-1] > 0):
         return None
-    evals = evals[evals > WEAK * evals[-1]]
+    evals = evals[evals > WEAK_EIGENVALUE * evals[-1]]
     x, density = _log_histogram(evals, int(np.clip(len(evals) // 8, FEWEST_BINS, MOST_BINS)))
     k, N, M = int(row["rf"]), int(row["N"]), int(row["M"])
     fit = _power_law(evals, row)
@@ -136,7 +136,7 @@ def _noise(N: int, M: int, variance: float, *, lowest: float) -> tuple[Floats, F
     """Density of the eigenvalues of W'W for noise, by Marchenko and Pastur, from ``lowest`` to the edge."""
     y = M / N
     low, high = (1 - math.sqrt(y)) ** 2, (1 + math.sqrt(y)) ** 2
-    start = float(np.clip(lowest / (variance * N), max(low, WEAK * high), high))
+    start = float(np.clip(lowest / (variance * N), max(low, WEAK_EIGENVALUE * high), high))
     dense_at_edges = (low + high - (high - low) * np.cos(np.linspace(0, math.pi, NOISE_POINTS))) / 2
     x = np.union1d(np.geomspace(start, high, NOISE_POINTS), dense_at_edges[dense_at_edges > start])
     density = np.sqrt(np.maximum((high - x) * (x - low), 0)) / (2 * math.pi * y * x)

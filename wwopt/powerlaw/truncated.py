@@ -188,7 +188,7 @@ def _log_mass(alpha: Floats, rate: Floats) -> Floats:
 
 
 def _standard_error(alpha: float, rate: float) -> float:
-    """From the information of one observation, inverted for both parameters together."""
+    """Standard error of alpha for one observation: the inverse of the information of both parameters together."""
     if rate == 0:
         return alpha - 1
     of = _TailMoments.of(np.array([alpha]), np.array([rate]))

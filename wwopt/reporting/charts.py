@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wwopt.plots.density import spectral_density
+from wwopt.plots import spectral_density
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from wwopt.analysis import Analysis
-    from wwopt.plots.scale import Scale
+    from wwopt.plots import Scale
 
 __all__ = ["HEIGHT", "flow", "histogram", "spectra"]
 

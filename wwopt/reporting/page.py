@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 from wwopt import __version__
 from wwopt.analysis import LEADING, Analysis
 from wwopt.metrics import METRICS
-from wwopt.null.traps import STRONG_TRAP
-from wwopt.plots.scale import scale_of
+from wwopt.null import STRONG_TRAP
+from wwopt.plots import scale_of
 from wwopt.reporting.charts import HEIGHT, flow, histogram, spectra
 from wwopt.reporting.formatting import MISSING, clean, format_number
 from wwopt.reporting.standings import standings

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
-from wwopt.null.traps import STRONG_TRAP
-from wwopt.plots.scale import Scale, scale_of
+from wwopt.null import STRONG_TRAP
+from wwopt.plots import Scale, scale_of
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis

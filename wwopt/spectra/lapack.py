@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import ctypes
 from functools import cache
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.linalg import cython_blas, cython_lapack
 
 if TYPE_CHECKING:
-    from types import ModuleType
-
     from wwopt.arrays import Values
 
 __all__ = ["add_gram", "eigenvalues_in_place", "is_available"]
@@ -26,7 +24,7 @@ PANEL = 32  # columns that LAPACK reduces at a time
 @cache
 def is_available() -> bool:
     """Whether SciPy's BLAS and LAPACK take 32-bit integers, as the calls here assume."""
-    capsules = (cython_blas.__pyx_capi__["dsyrk"], cython_lapack.__pyx_capi__["dsytrd"])
+    capsules = (_capsule("cython_blas", "dsyrk"), _capsule("cython_lapack", "dsytrd"))
     return all("int *" in str(_name(capsule)) and "long" not in str(_name(capsule)) for capsule in capsules)
 
 
@@ -45,7 +43,7 @@ def add_gram(gram: Values, block: Values) -> None:
     kind = _kind(gram)
     one = ctypes.byref(kind(1.0))
     transposition, leading = (b"N", m) if by_rows else (b"T", n)
-    _routine(cython_blas, f"{_letter(gram)}syrk")(
+    _routine("cython_blas", f"{_letter(gram)}syrk")(
         b"L", transposition, _int(m), _int(n), one, _address(block), _int(leading), one, _address(gram), _int(m)
     )
 
@@ -73,7 +71,7 @@ def eigenvalues_in_place(gram: Values) -> Values:
     m = len(gram)
     diagonal, off, tau, work = (np.empty(size, gram.dtype) for size in (m, m, m, PANEL * m))
     size, info = _int(m), ctypes.c_int(0)
-    reduce, solve = (_routine(cython_lapack, _letter(gram) + name) for name in ("sytrd", "sterf"))
+    reduce, solve = (_routine("cython_lapack", _letter(gram) + name) for name in ("sytrd", "sterf"))
     vectors = [_address(vector) for vector in (diagonal, off, tau, work)]
     reduce(b"L", size, _address(gram), size, *vectors, _int(len(work)), ctypes.byref(info))
     solve(size, *vectors[:2], ctypes.byref(info))
@@ -99,12 +97,17 @@ def _address(array: Values) -> ctypes.c_void_p:
 
 
 @cache
-def _routine(module: ModuleType, name: str) -> Any:
+def _routine(library: str, name: str) -> Any:
     """Look up a routine; calls through ctypes release the lock."""
-    capsule = module.__pyx_capi__[name]
+    capsule = _capsule(library, name)
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     return ctypes.CFUNCTYPE(None)(pointer(capsule, _name(capsule)))
+
+
+def _capsule(library: str, name: str) -> Any:
+    """Return the capsule of a routine; SciPy's linear algebra is imported only here, where it is needed."""
+    return import_module(f"scipy.linalg.{library}").__pyx_capi__[name]
 
 
 def _name(capsule: object) -> bytes:

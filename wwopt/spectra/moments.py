@@ -15,7 +15,7 @@ from wwopt.arrays import Floats, Values
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Moments", "blocks", "moments_of", "pool"]
+__all__ = ["Moments", "element_blocks", "moments_of", "pool"]
 
 Pieces = Callable[[], Iterable[Floats]]
 
@@ -82,7 +82,7 @@ def moments_of(stack: Values) -> list[Moments]:
     largest = max(abs(float(stack.min())), abs(float(stack.max())))
     unit = math.ldexp(1.0, max(math.frexp(largest)[1], SMALLEST)) if largest > 0 else 1.0
     if stack[0].size > BLOCK:
-        return [_moments(W.size, unit, partial(blocks, W, unit)) for W in stack]
+        return [_moments(W.size, unit, partial(element_blocks, W, unit)) for W in stack]
     rows = (row for few in _rows(stack, unit) for row in few)
     return [_moments(row.size, unit, partial(iter, (row,))) for row in rows]
 
@@ -105,7 +105,7 @@ def pool(moments: Sequence[Moments]) -> Moments:
     return Moments(size, moments[0].unit, sums, (second, third, fourth), low, high)  # type: ignore[arg-type]
 
 
-def blocks(W: Values, unit: float) -> Iterator[Floats]:
+def element_blocks(W: Values, unit: float) -> Iterator[Floats]:
     """Yield the elements over ``unit``, in double precision and in memory order."""
     rows = W.T if W.strides[0] < W.strides[1] else W
     step = max(1, BLOCK // rows.shape[1])

@@ -9,12 +9,14 @@ from wwopt.weights.formats.containers import weights_in
 from wwopt.weights.formats.mappings import is_module, is_tensor
 from wwopt.weights.hubs import is_remote
 from wwopt.weights.matrices.difference import subtract
+from wwopt.weights.matrices.fused import GATES
 from wwopt.weights.matrices.matrix import WeightMatrix, Weights
 from wwopt.weights.open import open_weights, read_file
 from wwopt.weights.tensors.tensor import NamedTensor
 
 __all__ = [
     "CHECKPOINT_SUFFIXES",
+    "GATES",
     "MODEL_FILES",
     "WEIGHT_FILES",
     "NamedTensor",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wwopt.engine.settings import Settings
-from wwopt.null.traps import correlation_traps
+from wwopt.null import correlation_traps
 from wwopt.weights import open_weights
 from wwopt_objectives.trial.health import MAX_TRAP_ENERGY, MIN_STABLE_RANK
 

@@ -189,7 +189,7 @@ def test_terms_add_up_and_are_json():
 @pytest.mark.slow
 def test_without_pairs_it_says_what_to_do():
     """An analysis made without `alignment=True` is an error that says so."""
-    with pytest.raises(ValueError, match=r"`AlignmentScore` needs the pairs .* alignment=True"):
+    with pytest.raises(ValueError, match=r"`AlignmentScore` needs an analysis with pairs .* alignment=True"):
         SCORE(trained(alignment=False))
 
 

@@ -9,11 +9,9 @@ import pytest
 from scipy import spatial, stats
 
 from wwopt.metrics import METRICS, ElementStatistics, Layers
-from wwopt.null.laws import marchenko_pastur_quantiles
-from wwopt.null.traps import correlation_traps
+from wwopt.null import correlation_traps, marchenko_pastur_quantiles
 from wwopt.powerlaw import fit_powerlaw
-from wwopt.spectra import eigenvalues, zero_limit
-from wwopt.spectra.moments import moments_of
+from wwopt.spectra import eigenvalues, moments_of, zero_limit
 
 N, M = 90, 60
 

@@ -15,8 +15,7 @@ from benchmarks.engine.noise_alphas import median_alphas
 from wwopt.engine.refit import refit
 from wwopt.null.noise_alpha import alpha_of_noise
 from wwopt.null.noise_tests import spike_p_values, spread_p_values
-from wwopt.spectra import eigenvalues
-from wwopt.spectra.moments import moments_of, pool
+from wwopt.spectra import eigenvalues, moments_of, pool
 
 SHAPES = [(1, 20, 20), (1, 64, 64), (1, 256, 64), (9, 16, 16), (1, 300, 10)]
 ELEMENTS = {

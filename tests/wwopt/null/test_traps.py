@@ -8,8 +8,7 @@ from scipy import stats
 
 from wwopt.null.laws import marchenko_pastur_edge
 from wwopt.null.traps import correlation_traps
-from wwopt.spectra import eigenvalues
-from wwopt.spectra.moments import moments_of, pool
+from wwopt.spectra import eigenvalues, moments_of, pool
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.3, 1e5])

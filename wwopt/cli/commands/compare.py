@@ -41,7 +41,7 @@ def compare(
     """
     from wwopt.cli.tables.comparison_table import print_comparison  # noqa: PLC0415  (loads pandas)
     from wwopt.comparison import compare as compare_networks  # noqa: PLC0415
-    from wwopt.comparison.junit import comparison_json, comparison_junit  # noqa: PLC0415
+    from wwopt.comparison import comparison_json, comparison_junit  # noqa: PLC0415
 
     if Path(reference).exists() and Path(candidate).exists() and Path(reference).samefile(candidate):
         raise ValueError(f"The reference and the candidate are one file: {reference}")

@@ -21,7 +21,7 @@ KEYS_VALUES = ("kv_proj", "kv", "Wkv", "to_kv")  # of attention to another seque
 OUTPUTS = ("o_proj", "out_proj", "proj", "dense", "c_proj")  # what reads the heads that q, k, v write
 INTERLEAVED = ("gpt_neox", "gpt_neox_japanese", "bloom", "persimmon")  # each head keeps its q, k, v together
 RECURRENT = re.compile(r"weight_(ih|hh)(_l\d+(_reverse)?)?$")
-GATES = {4: ("lstm", ("i", "f", "g", "o")), 3: ("gru", ("r", "z", "n")), 1: ("rnn", ("",))}
+GATES = {4: ("lstm", ("i", "f", "g", "o")), 3: ("gru", ("r", "z", "n")), 1: ("rnn", ("",))}  # by their number
 
 
 @dataclass(frozen=True)
