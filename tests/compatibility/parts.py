@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import optuna
+import pandas as pd
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages.journal import JournalFileBackend
 from safetensors.numpy import load_file
@@ -195,7 +196,7 @@ def save_first_format(analysis, path):
     """Write an analysis as the first format had it: an array for each column."""
     tables = {"details": analysis.details, "skipped": analysis.skipped}
     arrays = {
-        f"{table}/{name}": column.to_numpy(np.str_ if column.dtype == "str" else None)
+        f"{table}/{name}": column.to_numpy(np.str_ if pd.api.types.is_string_dtype(column) else None)
         for table, frame in tables.items()
         for name, column in frame.items()
     }

@@ -12,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import wwopt
+from tests.support.waiting import delivered
 from wwopt_objectives import load_best, select
 from wwopt_trackers import LocalTracker, MLflowTracker, WandbTracker, sync, verify
 from wwopt_trackers import select as select_run
@@ -181,7 +182,7 @@ def test_mlflow_gets_the_same_names(analysis, expected, journals, migrated, old)
     folder = journals / "for-mlflow" if old else Path("journal")
     if not old:
         parts.log(MLflowTracker(experiment=parts.STUDY, uri=STORE, journal=folder, offline=True), analysis)
-    assert [each.state for each in sync(folder)] == ["delivered"]
+    assert [each.state for each in delivered(folder)] == ["delivered"]
     assert all(run.ok and not run.unwritten for run in verify(folder))
     same(without_machine(parts.mlflow_names(STORE)), without_machine(expected["mlflow"]))
     selection = select_run(mlflow=parts.STUDY, uri=STORE, states=("complete", "pruned"))
@@ -196,7 +197,7 @@ def test_wandb_gets_the_same_names(analysis, expected, journals, tmp_path, old):
     folder = journals / "for-wandb" if old else Path("journal")
     if not old:
         parts.log(WandbTracker(project=parts.STUDY, mode="offline", journal=folder), analysis)
-    assert [each.state for each in sync(folder)] == ["delivered"]
+    assert [each.state for each in delivered(folder)] == ["delivered"]
     wandb.teardown()
     assert all(run.ok and not run.unwritten for run in verify(folder))
     same(without_machine(parts.wandb_names(tmp_path)), without_machine(expected["wandb"]))

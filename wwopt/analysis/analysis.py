@@ -218,7 +218,7 @@ def _to_columns(table: pd.DataFrame | Columns) -> Columns:
 
 
 def _series(column: NDArray[Any]) -> Any:
-    return pd.array(column, dtype="str") if column.dtype == object else column
+    return pd.Series(column, dtype="str") if column.dtype == object else column
 
 
 def _means(columns: Mapping[str, NDArray[Any]]) -> dict[str, float]:

@@ -55,7 +55,7 @@ def write_archive(path: Path, settings: Mapping[str, Any], spectra: Spectra, tab
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with scratch.open("wb") as file:
-            np.savez(file, allow_pickle=False, **arrays)  # numbers hardly compress, and whoever trains would wait
+            np.savez(file, **arrays)  # numbers hardly compress, and whoever trains would wait
         scratch.replace(path)
     except BaseException:
         scratch.unlink(missing_ok=True)
@@ -125,5 +125,5 @@ def _table(words: Mapping[str, Any], numbers: NDArray[np.float64]) -> pd.DataFra
         raise ValueError(f"its columns must be of the kinds {', '.join(KINDS)}")
     rows = numbers.reshape(len(numeric), words["rows"])
     columns = {name: values.astype(kinds[name]) for name, values in zip(numeric, rows, strict=True)}
-    columns |= {name: pd.array(values, dtype=WORDS) for name, values in words["words"].items()}
+    columns |= {name: pd.Series(values, dtype=WORDS) for name, values in words["words"].items()}
     return pd.DataFrame({name: columns[name] for name in kinds})

@@ -178,6 +178,7 @@ def test_training_aligns_and_damage_does_not_win():
     assert SCORE(trained(_2=lambda weight: weight.fill_(float("nan")))) == SCORE.maximum
 
 
+@pytest.mark.slow
 def test_terms_add_up_and_are_json():
     """`explain` gives plain numbers that sum to the score."""
     explanation = json.loads(json.dumps(SCORE.explain(trained())))
@@ -218,6 +219,7 @@ def test_default_score_needs_pairs():
     assert wwopt.default_score(wwopt.analyze(nn.Linear(64, 64), alignment=True)) == wwopt.AlphaScore()
 
 
+@pytest.mark.slow
 def test_pairs_are_saved(tmp_path):
     """A saved analysis has its pairs, or none."""
     for analysis in (trained(), trained(alignment=False)):

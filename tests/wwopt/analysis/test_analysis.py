@@ -167,7 +167,7 @@ def test_the_first_format_loads(analysis, tmp_path):
     """A file of format 1, with an array for each column, gives the same analysis."""
     tables = {"details": analysis.details, "skipped": analysis.skipped}
     arrays = {
-        f"{table}/{name}": column.to_numpy(np.str_ if column.dtype == "str" else None)
+        f"{table}/{name}": column.to_numpy(np.str_ if pd.api.types.is_string_dtype(column) else None)
         for table, frame in tables.items()
         for name, column in frame.items()
     }

@@ -67,6 +67,7 @@ def test_no_false_alarm(network, change, request):
     assert "equivalent" in statuses if "int" not in change and change != "bf16" else statuses == {"changed"}
 
 
+@pytest.mark.slow
 def test_fine_tuning(cnn, digits):
     """A good one is no alert; with a learning rate that is far too high all convolutions are."""
     assert not alerts(cnn, train_cnn(digits, 1, lr=5e-4, steps=30, start=cnn))

@@ -47,6 +47,7 @@ def block(depth, width, **options):
     return weights((width, 64), *[(width, width)] * depth, (60, width), **options)
 
 
+@pytest.mark.slow
 def test_the_same_shapes_are_ranked_by_the_score():
     """A trained network comes before its initialisation and before a diverged one; the reason is said."""
     ranking = wwopt.rank({"diverged": trained(60, lr=1.0), "first": trained(0), "last": trained(60)})

@@ -67,6 +67,7 @@ def test_information_of_known_answers():
     assert information(clear * 1000) == pytest.approx(information(clear))
 
 
+@pytest.mark.slow
 def test_training_is_heard_and_damage_too(trained):
     """A trained network tells more inputs apart than a fresh one; one whose classes fell together tells none."""
     fallen = perceptron()
