@@ -47,7 +47,7 @@ evidence: $(VENV)/.test  ## train 1,500 networks, judge the scores and pruners, 
 	$(BIN)/python -m benchmarks.selection.prune --docs docs
 
 drill: $(VENV)/.test  ## kill MLflow's server and a training, and count what arrived (about three minutes)
-	$(BIN)/python -m tests.support.drill $(ARGS)
+	$(BIN)/python -m tests.support.delivery_drill $(ARGS)
 
 hooks: $(VENV)/.dev  ## run ruff, mypy, layers and file sizes before each commit (pre-commit)
 	$(BIN)/pre-commit install

@@ -24,7 +24,7 @@ from benchmarks.selection.tables import pruning_tables
 from benchmarks.selection.tasks import TASKS, Task
 from wwopt import AlphaScore
 from wwopt_objectives import AlphaPruner
-from wwopt_objectives.trial.attributes import STATE
+from wwopt_objectives.study.attributes import STATE
 from wwopt_objectives.trial.training_state import update_state
 
 __all__ = ["PRUNERS", "Contender", "Training", "main", "read_training", "replay"]

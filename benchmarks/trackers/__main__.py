@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from benchmarks.trackers import measure
-from tests.support.drill import network
+from tests.support.delivery_drill import network
 from tests.support.servers import Proxy, Server
 
 PACKAGES = ("mlflow", "wandb", "optuna", "torch", "numpy")

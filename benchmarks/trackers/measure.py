@@ -18,8 +18,8 @@ from mlflow import MlflowClient
 from optuna.artifacts import FileSystemArtifactStore
 
 import wwopt
-from tests.support import drill
-from tests.support.drill import network, weights
+from tests.support import delivery_drill
+from tests.support.delivery_drill import network, weights
 from wwopt.cli.demo import study as demo
 from wwopt.cli.demo.digits import load
 from wwopt_trackers import LocalTracker, MLflowTracker, verify
@@ -67,7 +67,7 @@ def training_thread(analysis, proxy, steps):
 
 def drilled(steps, layers):
     """The drill: outages and a death, with every point counted."""
-    found = drill.run(steps, layers)
+    found = delivery_drill.run(steps, layers)
     yield Row(
         f"{steps:,} steps of {layers} layers, server killed three times, process killed once",
         f"{found['points']:,} points: {found['lost']} lost, {found['duplicated']} duplicated; {found['seconds']} s",

@@ -24,7 +24,7 @@ from benchmarks.watching.networks import (
     tune_minilm,
 )
 from tests.support.faults import FAULTS, State, damage
-from tests.support.harmless import HARMLESS
+from tests.support.harmless_changes import HARMLESS
 from wwopt import Thresholds, compare
 
 GOOD, FAR_TOO_HIGH = {"cnn": 5e-4, "minilm": 5e-5}, {"cnn": 0.1, "minilm": 1e-2}

@@ -9,10 +9,10 @@ from wwopt.score import AlphaScore
 from wwopt_objectives.objective import AlphaObjective
 from wwopt_objectives.pruners.alpha_pruner import AlphaPruner
 from wwopt_objectives.pruners.combined import CombinedPruner, ConstraintPruner
+from wwopt_objectives.study.artifacts import Best, load_best
+from wwopt_objectives.study.select_trial import select
 from wwopt_objectives.training.monitor import AlphaMonitor
-from wwopt_objectives.trial.artifacts import Best, load_best
 from wwopt_objectives.trial.constraints import apply_constraints
-from wwopt_objectives.trial.selection import select
 
 __all__ = [
     "AlphaMonitor",

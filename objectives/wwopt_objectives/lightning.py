@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wwopt_objectives.training.callback import TrainingCallback
+from wwopt_objectives.training.training_callback import TrainingCallback
 
 try:
     from lightning.pytorch.callbacks import Callback

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from wwopt_objectives.training.callback import TrainingCallback
+from wwopt_objectives.training.training_callback import TrainingCallback
 
 try:
     from transformers import TrainerCallback

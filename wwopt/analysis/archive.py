@@ -55,7 +55,7 @@ def write_archive(path: Path, settings: Mapping[str, Any], spectra: Spectra, tab
     scratch = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with scratch.open("wb") as file:
-            np.savez(file, **arrays)  # numbers hardly compress, and whoever trains would wait
+            np.savez(file, **arrays)  # type: ignore[arg-type]  # numbers hardly compress, and whoever trains would wait
         scratch.replace(path)
     except BaseException:
         scratch.unlink(missing_ok=True)

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
+from wwopt.comparison.before_after import Versions, read_vectors
 from wwopt.comparison.changes import Change, as_stored, measure_change, stored_shape
-from wwopt.comparison.diagnose import diagnose, diagnose_vectors
+from wwopt.comparison.find_causes import diagnose, diagnose_vectors
 from wwopt.comparison.matching import match_layers, rename_as
-from wwopt.comparison.network import Versions, read_vectors
 from wwopt.comparison.thresholds import Thresholds
 from wwopt.engine.analyze import analyze
 from wwopt.engine.parallel import run
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from wwopt.analysis import Analysis
-    from wwopt.comparison.causes import Cause
+    from wwopt.comparison.cause import Cause
     from wwopt.comparison.matching import Pair, Prefixes
     from wwopt.weights import WeightMatrix, Weights
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from wwopt.comparison.causes import Cause
+from wwopt.comparison.cause import Cause
 from wwopt.comparison.changes import stored_shape
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.comparison.causes import Cause
+from wwopt.comparison.before_after import is_key, is_query, writes_rows
+from wwopt.comparison.cause import Cause
 from wwopt.comparison.changes import as_stored, stored_shape
-from wwopt.comparison.network import is_key, is_query, writes_rows
 from wwopt.comparison.permutations import Permutation, Reordering, find_reordering, same_permutation
 
 if TYPE_CHECKING:
-    from wwopt.comparison.network import Versions
+    from wwopt.comparison.before_after import Versions
     from wwopt.comparison.thresholds import Thresholds
 
 __all__ = ["find_reorderings", "is_transposed"]

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.comparison.causes import Cause
-from wwopt.comparison.network import is_key, is_query, writes_rows
+from wwopt.comparison.before_after import is_key, is_query, writes_rows
+from wwopt.comparison.cause import Cause
 
 if TYPE_CHECKING:
     from wwopt.arrays import Floats
+    from wwopt.comparison.before_after import Versions
     from wwopt.comparison.changes import Change
-    from wwopt.comparison.network import Versions
     from wwopt.comparison.thresholds import Thresholds
 
 __all__ = ["find_rescalings"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from concurrent.futures import Executor
 
-    from wwopt.engine.result import Measured
+    from wwopt.engine.measured import Measured
     from wwopt.powerlaw import EstimatorName
     from wwopt.response import Response
     from wwopt.sources import Source

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wwopt.engine.result import Measured
+from wwopt.engine.measured import Measured
 from wwopt.spectra import row_blocks
 
 if TYPE_CHECKING:

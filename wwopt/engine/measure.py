@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wwopt.engine.result import Measured
+from wwopt.engine.measured import Measured
 from wwopt.metrics import METRICS, ElementStatistics, Layers
 from wwopt.null import correlation_traps, looks_like_noise
 from wwopt.powerlaw import ESTIMATORS, bootstrap_intervals, fit_powerlaws

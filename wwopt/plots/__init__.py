@@ -4,9 +4,9 @@ from wwopt.plots.by_layer import alphas
 from wwopt.plots.canvas import BLUE, GREY, ORANGE, figure
 from wwopt.plots.density import SpectralDensity, spectral_density, spectrum
 from wwopt.plots.distribution import alpha_histogram
-from wwopt.plots.models import side_by_side
 from wwopt.plots.over_training import alphas_over_training
 from wwopt.plots.scale import Scale, scale_of
+from wwopt.plots.side_by_side import side_by_side
 
 __all__ = [
     "BLUE",

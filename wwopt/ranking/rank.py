@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm
 
 from wwopt.engine.check_options import check_options
-from wwopt.engine.load import load_or_analyze
+from wwopt.engine.load_or_analyze import load_or_analyze
 from wwopt.engine.settings import Settings
 from wwopt.ranking.architecture import Architecture, architecture_of
-from wwopt.ranking.metric import SCORE, Judge, MetricChoice, choose
+from wwopt.ranking.choose_metric import SCORE, Judge, MetricChoice, choose
 from wwopt.ranking.remarks import cautions, duplicates, strangers
 from wwopt.ranking.rows import Network, ranking_table
 from wwopt.score import Score, common_score

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from wwopt.ranking.architecture import same_family
-from wwopt.ranking.metric import ALPHA_WEIGHTED
+from wwopt.ranking.choose_metric import ALPHA_WEIGHTED
 from wwopt.ranking.rows import BROKEN, RANKED
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from wwopt.analysis import Analysis
-    from wwopt.ranking.metric import MetricChoice
+    from wwopt.ranking.choose_metric import MetricChoice
     from wwopt.ranking.rows import Network
 
 __all__ = ["cautions", "duplicates", "strangers"]

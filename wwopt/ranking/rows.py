@@ -16,7 +16,7 @@ from wwopt.ranking.intervals import rank_draws
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
     from wwopt.arrays import Floats
-    from wwopt.ranking.metric import Judge
+    from wwopt.ranking.choose_metric import Judge
 
 __all__ = ["BROKEN", "RANKED", "UNREADABLE", "Network", "ranking_table"]
 

@@ -2,6 +2,6 @@
 
 from wwopt.sources.candidates import READ_ERRORS, Candidate, expand
 from wwopt.sources.resolve import Kind, Source, resolve, weights_of
-from wwopt.sources.weightwatcher import read_details
+from wwopt.sources.weightwatcher_table import read_details
 
 __all__ = ["READ_ERRORS", "Candidate", "Kind", "Source", "expand", "read_details", "resolve", "weights_of"]

@@ -5,8 +5,8 @@
 """
 
 from wwopt.weights.folders import CHECKPOINT_SUFFIXES, MODEL_FILES, WEIGHT_FILES
-from wwopt.weights.formats.containers import weights_in
 from wwopt.weights.formats.mappings import is_module, is_tensor
+from wwopt.weights.formats.nested import weights_in
 from wwopt.weights.hubs import is_remote
 from wwopt.weights.matrices.difference import subtract
 from wwopt.weights.matrices.fused import GATES

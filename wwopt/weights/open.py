@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wwopt.weights.folders import read_folder, read_index
-from wwopt.weights.formats.containers import weights_in
 from wwopt.weights.formats.mappings import is_module, is_tensor, read_mapping
+from wwopt.weights.formats.nested import weights_in
 from wwopt.weights.formats.npz import read_npz
 from wwopt.weights.formats.safetensors import read_safetensors
 from wwopt.weights.formats.torch_file import is_pt2, read_pt2, read_torch

@@ -9,10 +9,10 @@ import numpy as np
 from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
-from wwopt_objectives.pruners.wrapping import check_wrapped
-from wwopt_objectives.trial.attributes import SCORE
-from wwopt_objectives.trial.constraints import is_feasible
-from wwopt_objectives.trial.health import MAX_TRAP_ENERGY, MIN_STABLE_RANK
+from wwopt_objectives.pruners.wrapped_pruners import check_wrapped
+from wwopt_objectives.study.attributes import SCORE
+from wwopt_objectives.study.select_trial import is_feasible
+from wwopt_objectives.trial.network_health import MAX_TRAP_ENERGY, MIN_STABLE_RANK
 from wwopt_objectives.trial.prune_reason import prune_reason
 from wwopt_objectives.trial.training_state import TrainingState, state_of
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from optuna.pruners import BasePruner
 
-from wwopt_objectives.pruners.wrapping import check_wrapped
+from wwopt_objectives.pruners.wrapped_pruners import check_wrapped
 from wwopt_objectives.trial.prune_reason import prune_reason
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from wwopt.score import AlphaScore
 from wwopt_objectives.training.distributed import from_rank_zero
 from wwopt_objectives.training.freezing import Freezer
 from wwopt_objectives.training.reports import ADVICE, LayerReport, MonitorReport
-from wwopt_objectives.trial.health import MAX_TRAP_ENERGY, MIN_STABLE_RANK
+from wwopt_objectives.trial.network_health import MAX_TRAP_ENERGY, MIN_STABLE_RANK
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wwopt_objectives.trial.health import MAX_TRAP_ENERGY, MIN_STABLE_RANK, health_of
+from wwopt_objectives.trial.network_health import MAX_TRAP_ENERGY, MIN_STABLE_RANK, health_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import optuna
 
     from wwopt.analysis import Analysis
 
-__all__ = ["CONSTRAINTS", "apply_constraints", "fail_constraints", "is_feasible"]
+__all__ = ["CONSTRAINTS", "apply_constraints", "fail_constraints"]
 
 CONSTRAINTS = ("ww_collapsed", "ww_trapped", "ww_undertrained", "ww_unusable")
 MAX_SHARE_OVER_6 = 0.5
@@ -63,11 +61,6 @@ def apply_constraints(trial: optuna.Trial, analysis: Analysis) -> dict[str, floa
 def fail_constraints(trial: optuna.Trial) -> None:
     """Mark a trial that has no analysis as infeasible: Optuna reads an unset constraint as satisfied."""
     _set(trial, dict.fromkeys(CONSTRAINTS, FAILED))
-
-
-def is_feasible(constraints: Mapping[str, float]) -> bool:
-    """Whether all constraints of a trial are zero or less."""
-    return all(value <= 0 for value in constraints.values())
 
 
 def _values(analysis: Analysis) -> dict[str, float]:

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import optuna
 
 from wwopt.engine.analyze import analyze
-from wwopt_objectives.trial.attributes import PRUNED_BY, SCORE, STATE, STEP, SUMMARY, TRAIN_LOSS, TRIAL_ATTRIBUTES
+from wwopt_objectives.study.attributes import PRUNED_BY, SCORE, STATE, STEP, SUMMARY, TRAIN_LOSS, TRIAL_ATTRIBUTES
+from wwopt_objectives.study.score_definition import check_study_score
 from wwopt_objectives.trial.constraints import apply_constraints, fail_constraints
 from wwopt_objectives.trial.evaluation import Evaluation
 from wwopt_objectives.trial.prune_reason import prune_reason
 from wwopt_objectives.trial.snapshots import SnapshotStore
-from wwopt_objectives.trial.study_score import check_study_score
 from wwopt_objectives.trial.training_state import update_state
 
 if TYPE_CHECKING:

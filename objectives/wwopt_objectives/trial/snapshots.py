@@ -15,10 +15,9 @@ from optuna.artifacts import upload_artifact
 from safetensors.torch import save_file
 
 from wwopt.weights import is_module, is_tensor, read_file, weights_in
-from wwopt_objectives.trial.artifacts import FILES, default_store
-from wwopt_objectives.trial.attributes import ARTIFACTS
-from wwopt_objectives.trial.constraints import is_feasible
-from wwopt_objectives.trial.selection import may_be_chosen
+from wwopt_objectives.study.artifacts import FILES, default_store
+from wwopt_objectives.study.attributes import ARTIFACTS
+from wwopt_objectives.study.select_trial import is_feasible, may_be_chosen
 
 if TYPE_CHECKING:
     import optuna

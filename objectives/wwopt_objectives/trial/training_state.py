@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wwopt_objectives.trial.attributes import STATE
-from wwopt_objectives.trial.health import Health, health_of
+from wwopt_objectives.study.attributes import STATE
+from wwopt_objectives.trial.network_health import Health, health_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

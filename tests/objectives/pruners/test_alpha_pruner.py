@@ -7,7 +7,7 @@ import pytest
 from optuna.trial import TrialState
 
 from wwopt_objectives import AlphaPruner
-from wwopt_objectives.trial.attributes import STATE
+from wwopt_objectives.study.attributes import STATE
 
 
 def trial_with(study, levels, n_steps=20, **state):

@@ -10,7 +10,7 @@ import pytest
 pytestmark = pytest.mark.slow
 
 DEADLINE = 300
-RANKS = Path(__file__).parents[2] / "support" / "ranks.py"
+RANKS = Path(__file__).parents[2] / "support" / "distributed_ranks.py"
 
 
 @pytest.fixture(scope="module")

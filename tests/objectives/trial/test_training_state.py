@@ -6,7 +6,7 @@ import pytest
 
 import wwopt
 from wwopt_objectives import AlphaPruner
-from wwopt_objectives.trial.attributes import STATE
+from wwopt_objectives.study.attributes import STATE
 from wwopt_objectives.trial.training_state import MAX_LEVELS, state_of, update_state
 
 

@@ -11,7 +11,7 @@ import wandb
 
 from tests.support.waiting import DEADLINE, delivered
 from wwopt_trackers import WandbTracker, verify
-from wwopt_trackers.backends.wandb.file import read_records
+from wwopt_trackers.backends.wandb.offline_file import read_records
 
 
 def read_runs(folder):

@@ -13,7 +13,7 @@ import wwopt
 from benchmarks.watching import __main__ as watching
 from benchmarks.watching.networks import Digits, minilm_folder, train_cnn
 from tests.support.faults import FAULTS, bf16, damage
-from tests.support.harmless import HARMLESS
+from tests.support.harmless_changes import HARMLESS
 from wwopt.comparison import comparison_json, comparison_junit
 from wwopt.comparison.changes import measure_change
 from wwopt.comparison.permutations import find_reordering, same_permutation

@@ -21,8 +21,8 @@ from wwopt_trackers.journal.journal import Journal, now
 from wwopt_trackers.journal.locks import OWNER, locked
 from wwopt_trackers.journal.payload import complete, write_spectra
 from wwopt_trackers.journal.records import Run
+from wwopt_trackers.recording.spectra_writer import Writer
 from wwopt_trackers.recording.supervisor import FLUSH_TIMEOUT, Supervisor
-from wwopt_trackers.recording.writer import Writer
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis

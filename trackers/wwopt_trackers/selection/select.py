@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from wwopt_trackers.selection.logged_runs import logged_runs
+from wwopt_trackers.selection.read_runs import logged_runs
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -39,7 +39,7 @@ def analyze(
     Exit status 1 if a layer is broken: not finite, degenerate, or without a fit.
     """
     from wwopt.cli.tables.layer_table import analysis_json, print_analysis  # noqa: PLC0415  (loads torch)
-    from wwopt.engine.load import load_or_analyze  # noqa: PLC0415
+    from wwopt.engine.load_or_analyze import load_or_analyze  # noqa: PLC0415
 
     analysis = load_or_analyze(model, options.arguments(progress=not quiet))
     if out is not None:

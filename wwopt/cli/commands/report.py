@@ -63,7 +63,7 @@ def _read_all(
     candidates: "Iterable[Candidate]", options: Mapping[str, Any]
 ) -> "tuple[dict[str, Analysis], dict[str, str]]":
     """Analyses by name, and the faults of candidates that cannot be read."""
-    from wwopt.engine.load import load_or_analyze  # noqa: PLC0415  (loads pandas)
+    from wwopt.engine.load_or_analyze import load_or_analyze  # noqa: PLC0415  (loads pandas)
     from wwopt.sources import READ_ERRORS  # noqa: PLC0415
 
     analyses: dict[str, Analysis] = {}

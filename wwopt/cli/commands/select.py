@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from wwopt.cli.backend import backend_calls
+from wwopt.cli.backend_errors import backend_calls
 from wwopt.cli.console import examples
 from wwopt.cli.exit_codes import DONE, FINDING
 from wwopt.cli.options import JsonOption, QuietOption, UriOption

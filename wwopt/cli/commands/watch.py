@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from wwopt.cli.backend import backend_calls
+from wwopt.cli.backend_errors import backend_calls
 from wwopt.cli.console import examples, warn
 from wwopt.cli.exit_codes import BAD_INPUT, DONE, FINDING
 from wwopt.cli.option_groups import unpack_groups

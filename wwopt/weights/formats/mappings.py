@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
-from wwopt.weights.tensors.identities import Identities
 from wwopt.weights.tensors.readers import InArray, InTorch
 from wwopt.weights.tensors.tensor import NamedTensor
+from wwopt.weights.tensors.tied import Identities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from wwopt.weights.formats.mappings import describe_torch
-from wwopt.weights.tensors.identities import Identities
+from wwopt.weights.tensors.tied import Identities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.weights.formats.containers import weights_in
+from wwopt.weights.formats.nested import weights_in
 from wwopt.weights.formats.pickle_stubs import Record, Storage, StoredTensor, Unreadable
 from wwopt.weights.formats.torch_container import TorchContainer, locate, read_container, read_text
 from wwopt.weights.tensors.dtypes import ITEM_SIZES
-from wwopt.weights.tensors.identities import Identities
 from wwopt.weights.tensors.readers import InArray, InFile
 from wwopt.weights.tensors.tensor import NamedTensor
+from wwopt.weights.tensors.tied import Identities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ import numpy as np
 
 from wwopt.tracking import step_folder
 from wwopt_trackers.backends.keys import WANDB
-from wwopt_trackers.backends.wandb.file import read_records, read_rows
+from wwopt_trackers.backends.wandb.offline_file import read_records, read_rows
 from wwopt_trackers.journal.payload import SPECTRA
 from wwopt_trackers.journal.records import STUDY
 

@@ -13,7 +13,7 @@ from wwopt.tracking import step_folder
 from wwopt_trackers.backends.keys import WANDB
 from wwopt_trackers.backends.logged_run import LoggedRun, read_analysis
 from wwopt_trackers.backends.wandb.backend import ANALYSIS, STEP
-from wwopt_trackers.backends.wandb.file import read_records, read_row
+from wwopt_trackers.backends.wandb.offline_file import read_records, read_row
 from wwopt_trackers.journal.payload import SPECTRA
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.comparison.causes import Cause
+from wwopt.comparison.cause import Cause
 from wwopt.comparison.reordering import find_reorderings, is_transposed
 from wwopt.comparison.rescaling import find_rescalings
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wwopt.arrays import Floats
+    from wwopt.comparison.before_after import Versions
     from wwopt.comparison.changes import Change
-    from wwopt.comparison.network import Versions
     from wwopt.comparison.thresholds import Thresholds
 
 __all__ = ["diagnose", "diagnose_vectors"]

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 from optuna.trial import TrialState
 from scipy.stats import rankdata
 
-from wwopt_objectives.trial.attributes import SCORE, TRAIN_LOSS
-from wwopt_objectives.trial.constraints import is_feasible
+from wwopt_objectives.study.attributes import SCORE, TRAIN_LOSS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-__all__ = ["may_be_chosen", "select"]
+__all__ = ["is_feasible", "may_be_chosen", "select"]
 
 
 def select(study: Study, *, loss_weight: float = 0.25) -> FrozenTrial:
@@ -72,6 +73,11 @@ def may_be_chosen(study: Study, score: float, loss: float | None) -> bool:
         other_score <= score and other_loss <= loss and (other_score, other_loss) != (score, loss)
         for _, other_score, other_loss in _feasible(study, deepcopy=False)
     )
+
+
+def is_feasible(constraints: Mapping[str, float]) -> bool:
+    """Whether all constraints of a trial are zero or less."""
+    return all(value <= 0 for value in constraints.values())
 
 
 def _feasible(study: Study, *, deepcopy: bool) -> list[tuple[FrozenTrial, float, float]]:

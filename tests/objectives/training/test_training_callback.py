@@ -9,7 +9,7 @@ from optuna.trial import TrialState
 from torch.utils.data import DataLoader, TensorDataset
 
 from wwopt_objectives import AlphaPruner, AlphaScore, load_best
-from wwopt_objectives.training.callback import TrainingCallback
+from wwopt_objectives.training.training_callback import TrainingCallback
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # of the libraries' own making

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from wwopt_objectives.trial.attributes import SCORE
+from wwopt_objectives.study.attributes import SCORE
 
 if TYPE_CHECKING:
     import optuna

@@ -1,4 +1,7 @@
-"""Two processes that train together, in a gloo group; run by `test_distributed`, once: ``python ranks.py FOLDER``."""
+"""Two processes that train together, in a gloo group.
+
+`test_distributed` runs it once: ``python distributed_ranks.py FOLDER``.
+"""
 
 import json
 import os
@@ -12,8 +15,8 @@ import torch
 import torch.distributed as dist
 
 from wwopt_objectives import AlphaMonitor, AlphaPruner
-from wwopt_objectives.training.callback import TrainingCallback
 from wwopt_objectives.training.distributed import from_rank_zero
+from wwopt_objectives.training.training_callback import TrainingCallback
 
 DEADLINE = timedelta(minutes=4)  # for a rank that waits for the other
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import wwopt
-from wwopt_objectives.trial.health import MAX_TRAP_ENERGY, MIN_STABLE_RANK, Health, health_of
+from wwopt_objectives.trial.network_health import MAX_TRAP_ENERGY, MIN_STABLE_RANK, Health, health_of
 
 
 def test_a_sound_network_is_within_the_limits(network):

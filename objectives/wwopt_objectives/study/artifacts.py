@@ -13,8 +13,8 @@ from optuna.trial import TrialState
 from safetensors.torch import load_file
 
 from wwopt.analysis import Analysis
-from wwopt_objectives.trial.attributes import ARTIFACT_FOLDER, ARTIFACTS, PRUNED_BY
-from wwopt_objectives.trial.selection import select
+from wwopt_objectives.study.attributes import ARTIFACT_FOLDER, ARTIFACTS, PRUNED_BY
+from wwopt_objectives.study.select_trial import select
 
 if TYPE_CHECKING:
     import optuna

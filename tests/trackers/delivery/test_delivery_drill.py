@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.support.drill import drill
+from tests.support.delivery_drill import drill
 from tests.support.servers import Server
 
 

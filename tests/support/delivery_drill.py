@@ -1,6 +1,7 @@
 """Kill the server three times and the training once; every point that was logged must arrive, and once.
 
-``python -m tests.support.drill [--steps 1000] [--layers 200]`` exits with 1 when a point is lost or duplicated.
+``python -m tests.support.delivery_drill [--steps 1000] [--layers 200]`` exits with 1 when a point is lost or
+duplicated.
 """
 
 from __future__ import annotations
