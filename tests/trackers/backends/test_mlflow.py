@@ -125,6 +125,8 @@ def test_an_old_folder_of_runs(analysis, tmp_path, monkeypatch):
     """MLflow refuses `./mlruns` and says why; nothing is lost, and once it is allowed everything arrives."""
     from mlflow.store.tracking.file_store import FileStore
 
+    if not hasattr(mlflow.environment_variables, "MLFLOW_ALLOW_FILE_STORE"):
+        pytest.skip("this MLflow still takes such folders")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     FileStore(str(tmp_path / "mlruns")).create_experiment("old")
     monkeypatch.delenv("MLFLOW_ALLOW_FILE_STORE")

@@ -27,7 +27,7 @@ def draw(seed, n, m, tail, repeated):
 
 
 SIDES = st.integers(30, 90)
-weights = st.builds(draw, st.integers(0, 2**32 - 1), SIDES, SIDES, st.floats(0.8, 4), st.integers(0, 8))
+weights = st.builds(draw, st.integers(0, 2**32 - 1), SIDES, SIDES, st.floats(1.2, 4), st.integers(0, 8))
 
 
 def row(W, **options):
