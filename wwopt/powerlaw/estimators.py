@@ -39,6 +39,8 @@ class Estimator:
         Range of alpha of a well-trained layer.
     source : str
         Publication of the estimator and its thresholds.
+    min_evals : int
+        Fewest eigenvalues of a layer from which alpha and the scores still tell learning from noise.
     below : str
         Warning for an alpha below ``low``.
     """
@@ -47,6 +49,7 @@ class Estimator:
     low: float
     high: float
     source: str
+    min_evals: int
     below: str = OVER_TRAINED
 
     def warning(self, alpha: float) -> str:
@@ -59,11 +62,11 @@ class Estimator:
 # The thresholds of mle are the theory's. Those of hill and peak cut off as many of 928 layers of the networks that
 # benchmarks/selection trains as mle's do. With a cut-off an exponent of 0 means that there is no power law at all.
 ESTIMATORS: dict[EstimatorName, Estimator] = {
-    "mle": Estimator(search, 2.0, 6.0, "Clauset, Shalizi, Newman (2009), eq. 3.1 and 3.9"),
-    "hill": Estimator(fit_upper_half, 1.8, 2.7, "Hill (1975) over the upper half: FARMS (2025), xmin_mid"),
-    "peak": Estimator(fit_near_peak, 1.8, 3.6, "Zhou et al. (2023), xmin near the peak of the histogram of log x"),
+    "mle": Estimator(search, 2.0, 6.0, "Clauset, Shalizi, Newman (2009), eq. 3.1 and 3.9", 20),
+    "hill": Estimator(fit_upper_half, 1.8, 2.7, "Hill (1975) over the upper half: FARMS (2025), xmin_mid", 20),
+    "peak": Estimator(fit_near_peak, 1.8, 3.6, "Zhou et al. (2023), xmin near the peak of the histogram of log x", 20),
     "tpl": Estimator(
-        fit_truncated, 1e-9, 6.0, "Clauset et al. (2009), table 2.1, power law with cutoff", UNDER_TRAINED
+        fit_truncated, 1e-9, 6.0, "Clauset et al. (2009), table 2.1, power law with cutoff", 20, UNDER_TRAINED
     ),
 }
 
