@@ -63,14 +63,15 @@ class AlphaObjective:
     TypeError
         `train` is no function, or `wwopt.analyze` has no such option.
     ValueError
-        An argument is out of its range; when called, the study was begun with another score.
+        An argument is out of its range; when called, the study was begun with another score or with other options of
+        `wwopt.analyze` that change numbers.
 
     Notes
     -----
     On the trial it leaves the attributes ``ww_score`` (the score and its terms), ``ww_summary``, ``ww_step``
     (the step of the evaluation that counts) and, where pruned, ``ww_pruned_by``; and the constraints of
-    `apply_constraints`, also when the training fails. On the study it leaves the score's definition under
-    ``ww_score``; a study that was begun with another score is refused.
+    `apply_constraints`, also when the training fails. On the study it leaves the score's definition and the options of
+    its analyses under ``ww_score``; a study that was begun with others is refused.
 
     A score that is not finite counts as the score's ``maximum``. A training loss that is not finite prunes the trial
     where it is an objective, ``with_loss=True``, and is recorded as None where it is not.
@@ -154,7 +155,7 @@ class AlphaObjective:
     def _seems_broken(self, trained: TrainedModel, recorder: TrialRecorder) -> bool:
         """Check a model before the first evaluation; what diverges or collapses, mostly does so at once."""
         is_checked = self._every == "auto" and recorder.last_step is None and PowersOfTwo().is_due(trained.step)
-        return is_checked and fails_quick_check(trained.model, self._analyze_options)
+        return is_checked and fails_quick_check(trained.model, recorder.options)
 
 
 def _as_objective(loss: float | None, step: int) -> float:

@@ -136,12 +136,16 @@ def test_an_old_study_is_read_and_resumed(expected, tmp_path):
     study.enqueue_trial({"mix": 1.0})
     study.optimize(objective, n_trials=1)
     assert study.trials[-1].state == optuna.trial.TrialState.PRUNED
+    assert study.user_attrs["ww_score"]["analyze_options"]["estimator"] == "mle"
+    assert study.user_attrs["ww_score"].items() >= expected["study"]["attributes"]["ww_score"].items()
 
 
 def test_the_same_study_is_the_same(expected, tmp_path):
-    """A study run now leaves the same values, states, reports, constraints and attributes as before."""
+    """A study run now leaves what it left before, and the options of its analyses beside the score's settings."""
     (tmp_path / "artifacts").mkdir()
-    same(parts.run_study(tmp_path), expected["study"])
+    study = parts.run_study(tmp_path)
+    assert study["attributes"]["ww_score"].pop("analyze_options")["min_evals"] == 50
+    same(study, expected["study"])
 
 
 def test_old_artifacts_are_the_networks_they_were(tmp_path):

@@ -57,7 +57,7 @@ class TrainingCallback:
     TypeError
         There is no such argument.
     ValueError
-        ``every`` is out of its range, or the trial's study was begun with another score.
+        ``every`` is out of its range, or the trial's study was begun with another score or other options.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ import optuna
 
 from wwopt.engine.analyze import analyze
 from wwopt_objectives.study.attributes import PRUNED_BY, SCORE, STATE, STEP, SUMMARY, TRAIN_LOSS, TRIAL_ATTRIBUTES
-from wwopt_objectives.study.score_definition import check_study_score
+from wwopt_objectives.study.score_definition import check_study_score, fix_study_options, study_options
 from wwopt_objectives.trial.constraints import apply_constraints, fail_constraints
 from wwopt_objectives.trial.evaluation import Evaluation
 from wwopt_objectives.trial.prune_reason import prune_reason
@@ -61,7 +61,7 @@ class TrialRecorder:
     Raises
     ------
     ValueError
-        The study has other directions, or was begun with another score.
+        The study has other directions, or was begun with another score or other options that change numbers.
     """
 
     def __init__(
@@ -76,13 +76,13 @@ class TrialRecorder:
         with_loss: bool = False,
         analyze_options: Mapping[str, Any] | None = None,
     ) -> None:
-        check_study_score(trial.study, score, with_loss=with_loss)
+        self._options = {"progress": False, **score.requires, **(analyze_options or {})}
+        check_study_score(trial.study, score, self._options, with_loss=with_loss)
         self._trial = trial
         self._score = score
         self._trackers = tuple(trackers)
         self._snapshots = SnapshotStore(trial, artifact_store)
         self._keep = keep
-        self._options = {"progress": False, **score.requires, **(analyze_options or {})}
         self._state: dict[str, Any] | None = None
         self._last: Evaluation | None = None
         self._result: Evaluation | None = None
@@ -94,10 +94,19 @@ class TrialRecorder:
         """Step of the last evaluation, None where there was none."""
         return None if self._last is None else self._last.step
 
+    @cached_property
+    def options(self) -> dict[str, Any]:
+        """Arguments of `wwopt.analyze`: a limit that was not given is the study's."""
+        known = study_options(self._trial.study)
+        return self._options if "min_evals" not in known else {"min_evals": known["min_evals"], **self._options}
+
     def evaluate(self, model: object, *, step: int, loss: float | None = None) -> Evaluation:
         """Analyse and score a model after a step of its training, and log it to the trackers."""
-        analysis = analyze(model, **self._options)
-        evaluation = self._last = Evaluation(step, loss, analysis, self._explain(analysis))
+        analysis = analyze(model, **self.options)
+        evaluation = Evaluation(step, loss, analysis, self._explain(analysis))
+        if self._last is None:
+            fix_study_options(self._trial.study, self._score, self.options)
+        self._last = evaluation
         self._state = update_state(self._state, analysis, evaluation.score, step, self.n_steps)
         metrics = {"ww/score": evaluation.score} | ({} if loss is None else {TRAIN_LOSS: loss})
         for run in self._runs:
