@@ -16,12 +16,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from wwopt.analysis.archive import DAMAGE, unpack, write_archive
+from wwopt.diagnosis import Finding, diagnose
 from wwopt.metrics import METRICS
 from wwopt.null import looks_like_noise
+from wwopt.powerlaw import ESTIMATORS
 from wwopt.response import Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    from wwopt.powerlaw import EstimatorName
 
 __all__ = ["COLUMNS", "LEADING", "TEXT", "Analysis"]
 
@@ -152,20 +156,34 @@ class Analysis:
         columns = _to_columns(self._table("details"))
         return MappingProxyType({name: column for name, column in columns.items() if column.dtype == object})
 
+    @property
+    def estimator(self) -> EstimatorName:
+        """Estimator of the alphas, whose range of well-trained layers holds."""
+        estimator: EstimatorName = self.settings.get("estimator", "mle")
+        return estimator
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What is wrong with the layers, the most severe first; see the catalogue in docs/findings.md."""
+        difference = self.settings.get("base") is not None
+        return diagnose(self.numbers, self.words, estimator=self.estimator, difference=difference)
+
     @cached_property
     def summary(self) -> dict[str, float]:
         """Means over the layers that have a number, and shares of all layers.
 
-        The means keep WeightWatcher's names. ``share_over_6``, ``share_under_2``, ``share_trapped``, ``share_noise``
-        and ``share_unusable`` are shares in [0, 1] of the analysed layers; ``layers`` counts them. ``p_noise`` is the
+        The means keep WeightWatcher's names. Shares in [0, 1] of the analysed layers: ``share_over_6`` and
+        ``share_under_2`` of alphas outside of the estimator's range, which is 2 to 6 for the default one;
+        ``share_trapped`` with a correlation trap of any strength, ``share_noise`` of noise and ``share_unusable``
+        without an alpha. ``layers`` counts them. ``p_noise`` is the
         chance that noise of these shapes has any layer as far from noise as the farthest here (Bonferroni's bound).
         ``response`` is the information of the answers to noise, where that was measured.
         """
-        rows = self.numbers
+        rows, limits = self.numbers, ESTIMATORS[self.estimator]
         noise = looks_like_noise(rows["p_noise"], rows["p_spike"])
         shares = {
-            "share_over_6": rows["alpha"] > 6,
-            "share_under_2": rows["alpha"] < 2,
+            "share_over_6": rows["alpha"] > limits.high,
+            "share_under_2": rows["alpha"] < limits.low,
             "share_trapped": rows["num_traps"] > 0,
             "share_noise": np.where(np.isnan(rows["p_noise"]), math.nan, noise),
             "share_unusable": self.words["status"] != "success",

@@ -120,7 +120,7 @@ def num_traps(layers: Layers) -> Floats:
 
 @metric(unit="1", higher_is_better=False, source="share of the variance", randomized=True, needs_weights=True)
 def trap_energy(layers: Layers) -> Floats:
-    """Share of the elements' variance in outlying elements; above about .02 a layer has diverged."""
+    """Share of the elements' variance in outlying elements; see the findings for its limits."""
     return _of_traps(layers, "energy")
 
 

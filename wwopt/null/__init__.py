@@ -10,10 +10,9 @@ from wwopt.null.laws import (
 )
 from wwopt.null.noise_alpha import alpha_of_noise
 from wwopt.null.noise_tests import looks_like_noise, spike_p_values, spread_p_values
-from wwopt.null.traps import STRONG_TRAP, Traps, correlation_traps
+from wwopt.null.traps import Traps, correlation_traps
 
 __all__ = [
-    "STRONG_TRAP",
     "Traps",
     "alpha_of_noise",
     "correlation_traps",

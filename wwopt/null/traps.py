@@ -17,9 +17,8 @@ if TYPE_CHECKING:
     from wwopt.arrays import Floats, Values
     from wwopt.spectra import Moments
 
-__all__ = ["STRONG_TRAP", "Traps", "correlation_traps"]
+__all__ = ["Traps", "correlation_traps"]
 
-STRONG_TRAP = 0.02  # energy in outlying elements above which a layer has diverged; many good layers have a weak trap
 FALSE_ALARM = 0.01  # probability that a matrix of Gaussian noise shows a trap
 
 
@@ -33,7 +32,7 @@ class Traps:
         Number of such eigenvalues: one for a shifted mean, one for each outlying element.
     energy : float
         Share of the sum of squares in the outlying elements, in units of the variance.
-        Above about .02 the layer has diverged; a small share is common in good networks.
+        A small share is common in good networks; see `wwopt.diagnosis` for the limits.
     """
 
     num_traps: int

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wwopt.null import STRONG_TRAP
+from wwopt.diagnosis import STRONG_TRAP
 from wwopt.plots.canvas import BLUE, GREY, ORANGE, band, figure, legend, name_ticks
 from wwopt.plots.scale import Scale, scale_of
 

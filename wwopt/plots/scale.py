@@ -55,7 +55,7 @@ def scale_of(source: Analysis | EstimatorName) -> Scale:
     >>> scale_of("mle").label
     '2 to 6'
     """
-    name: EstimatorName = source if isinstance(source, str) else source.settings.get("estimator", "mle")
+    name: EstimatorName = source if isinstance(source, str) else source.estimator
     estimator = ESTIMATORS[name]
     bottom = 0.0 if estimator.low < 1 else 1.0
     return Scale(max(round(estimator.low, 3), bottom), estimator.high, bottom, 2 * estimator.high)

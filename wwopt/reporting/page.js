@@ -140,7 +140,7 @@
     const caption = make("figcaption", {}, "Spectrum ", make("span", { class: "muted" }, "density of the eigenvalues of W′W"));
     const figure = shape
       ? make("figure", {}, caption, spectrum(shape, name), legend(shape))
-      : make("p", {}, row.dataset.k.includes("broken") ? "This layer is broken: it has no spectrum to draw." : "Its spectrum was not kept.");
+      : make("p", {}, /non-finite|zero/.test(row.dataset.k) ? "This layer is broken: it has no spectrum to draw." : "Its spectrum was not kept.");
     figure.querySelector?.("svg")?.classList.add("histogram");
     const cell = make("td", { colspan: heads.length }, make("div", {}, figure, facts(record, row)));
     return make("tr", { class: "detail", id: `detail-${row.dataset.n}-${row.dataset.l}` }, cell);

@@ -6,15 +6,15 @@ import base64
 import hashlib
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wwopt import __version__
 from wwopt.analysis import LEADING, Analysis
+from wwopt.diagnosis import STRONG_TRAP
 from wwopt.metrics import METRICS
-from wwopt.null import STRONG_TRAP
 from wwopt.plots import scale_of
 from wwopt.reporting.charts import HEIGHT, flow, histogram, spectra
 from wwopt.reporting.formatting import MISSING, clean, format_number
@@ -23,8 +23,9 @@ from wwopt.reporting.verdict import judge
 from wwopt.score import default_score
 
 if TYPE_CHECKING:
-    import pandas as pd
     from jinja2 import Environment
+
+    from wwopt.diagnosis import Finding
 
 __all__ = ["render_report", "write_report"]
 
@@ -115,7 +116,7 @@ def _network(name: str, analysis: Analysis) -> dict[str, Any]:
         "name": clean(name),
         "verdict": judge(analysis),
         "score": _score(analysis),
-        "layers": [_layer(row) for row in _rows(rows)],
+        "layers": _layers(analysis),
         "skipped": [(clean(name), clean(reason)) for name, reason in analysis.skipped.itertuples(index=False)],
         "scale": scale,
         "flow": flow(rows, scale),
@@ -149,14 +150,17 @@ def _score(analysis: Analysis) -> dict[str, Any]:
     }
 
 
-def _rows(table: pd.DataFrame) -> list[dict[Any, Any]]:
-    return table.to_dict(orient="records")
+def _layers(analysis: Analysis) -> list[dict[str, Any]]:
+    found: dict[int | None, list[Finding]] = {}
+    for finding in analysis.findings:
+        found.setdefault(finding.row, []).append(finding)
+    return [_layer(row, found.get(index, [])) for index, row in enumerate(analysis.details.to_dict(orient="records"))]
 
 
-def _layer(row: Mapping[Any, Any]) -> dict[str, Any]:
-    broken = row["status"] != "success"
-    note = row["status"] if broken else row["warning"]
-    trapped = "trapped" if row["trap_energy"] > STRONG_TRAP else ""
+def _layer(row: Mapping[Any, Any], findings: Sequence[Finding]) -> dict[str, Any]:
+    keys = [finding.key for finding in findings]
+    broken = any(finding.severity == "broken" for finding in findings)
+    trapped = row["trap_energy"] > STRONG_TRAP
     return {
         "name": clean(row["name"]),
         "type": clean(row["layer_type"]),
@@ -167,8 +171,8 @@ def _layer(row: Mapping[Any, Any]) -> dict[str, Any]:
         "stable_rank": row["stable_rank"],
         "signal": row["rand_distance"],
         "trap_energy": row["trap_energy"],
-        "note": ", ".join(filter(None, [note, trapped])),
-        "kind": " ".join(filter(None, ["broken" if broken else note, trapped])),
+        "note": ", ".join(keys),
+        "kind": " ".join(dict.fromkeys([*(["broken"] if broken else []), *keys, *(["trapped"] if trapped else [])])),
     }
 
 
@@ -222,5 +226,5 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["number"] = format_number
+    environment.filters |= {"number": format_number, "clean": clean}
     return environment

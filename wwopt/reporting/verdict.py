@@ -2,127 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
-import pandas as pd
-
-from wwopt.null import STRONG_TRAP
+from wwopt.diagnosis import CATALOGUE, Finding
 from wwopt.plots import Scale, scale_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from wwopt.analysis import Analysis
 
-__all__ = ["FINDINGS", "Advice", "Finding", "Verdict", "judge"]
-
-Mask = Callable[[pd.DataFrame], "pd.Series[bool]"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Condition of layers that is worth a remark.
-
-    Attributes
-    ----------
-    key : str
-        Identifier, for programs.
-    severity : {"broken", "warning"}
-        Whether a network with such a layer cannot be used, or needs attention.
-    holds : callable
-        Maps a table of layers to a mask of those in this condition.
-    singular, plural : str
-        Predicate for one layer, and for several.
-    advice : str
-        Explanation, and what to do.
-    """
-
-    key: str
-    severity: Literal["broken", "warning"]
-    holds: Mask
-    singular: str
-    plural: str
-    advice: str
-
-
-FINDINGS = (
-    Finding(
-        "non-finite",
-        "broken",
-        lambda rows: rows["status"] == "non-finite",
-        "holds values that are not finite",
-        "hold values that are not finite",
-        "The training diverged or the file is damaged. Go back to the last checkpoint without them; a lower learning "
-        "rate, a warm-up, gradient clipping or a wider number format keep it from coming back.",
-    ),
-    Finding(
-        "degenerate",
-        "broken",
-        lambda rows: rows["status"] == "degenerate",
-        "is degenerate (zeros, or of rank one)",
-        "are degenerate (zeros, or of rank one)",
-        "Such a layer passes on nothing, or one number. Look for dead units, a layer that was pruned away or never "
-        "initialised, and weight decay that is too strong.",
-    ),
-    Finding(
-        "failed",
-        "warning",
-        lambda rows: rows["status"] == "failed",
-        "has no power law",
-        "have no power law",
-        "No tail could be fitted, so alpha says nothing there. Judge these layers by their rank.",
-    ),
-    Finding(
-        "trapped",
-        "warning",
-        lambda rows: rows["trap_energy"] > STRONG_TRAP,
-        f"has over {STRONG_TRAP:.0%} of its energy in stray elements",
-        f"have over {STRONG_TRAP:.0%} of their energy in stray elements",
-        "A few elements dominate: a correlation trap. Mostly the learning rate was too high at some point; embeddings "
-        "of rare tokens show it too. Weaker traps are common in good networks.",
-    ),
-    Finding(
-        "under-trained",
-        "warning",
-        lambda rows: rows["warning"] == "under-trained",
-        "is under-trained by its alpha",
-        "are under-trained by their alphas",
-        "The tail of the spectrum falls off almost as noise does. Longer training, more data or a higher learning rate "
-        "for these layers bring alpha down; a layer that stays there is a candidate for pruning.",
-    ),
-    Finding(
-        "over-trained",
-        "warning",
-        lambda rows: rows["warning"] == "over-trained",
-        "is over-trained by its alpha",
-        "are over-trained by their alphas",
-        "A few directions carry almost everything. Look at the stable rank: a small one says that the layer collapsed "
-        "or memorises. Less training, a lower learning rate or more regularisation helps; embeddings are often there.",
-    ),
-    Finding(
-        "noise",
-        "warning",
-        lambda rows: rows["warning"] == "noise",
-        "cannot be told from noise",
-        "cannot be told from noise",
-        "A random matrix of the same shape has such a spectrum, whatever its alpha: the layer has learned nothing yet, "
-        "or too little to show in a matrix of its size. Its alpha should not be read.",
-    ),
-)
+__all__ = ["Advice", "Verdict", "judge"]
 
 
 @dataclass(frozen=True)
 class Advice:
-    """A finding, and the row numbers of its layers."""
+    """Findings of one kind: the layers they hold for, and what is commonly done."""
 
-    finding: Finding
-    rows: tuple[int, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def severity(self) -> str:
+        """Severity of the findings."""
+        return self.findings[0].severity
+
+    @property
+    def text(self) -> str:
+        """Explanation, and what is commonly done."""
+        return self.findings[0].advice
 
     @property
     def count(self) -> str:
-        """The finding with its number of layers, as text."""
-        number = len(self.rows)
-        return f"1 layer {self.finding.singular}" if number == 1 else f"{number} layers {self.finding.plural}"
+        """Number of layers with what is wrong with them, as text."""
+        first, number = self.findings[0], len(self.findings)
+        noun = "layer" if first.row is not None else "tensor"
+        return f"1 {noun} {first.sentence}" if number == 1 else f"{number} {noun}s {CATALOGUE[first.key].plural}"
 
 
 @dataclass(frozen=True)
@@ -140,13 +56,9 @@ def judge(analysis: Analysis) -> Verdict:
     rows = analysis.details
     if rows.empty:
         return Verdict("unknown", "Nothing to judge", f"{_left_out(analysis)}, and no layer was analysed.", ())
-    advice = tuple(
-        Advice(finding, tuple(found))
-        for finding in FINDINGS
-        if (found := [row for row, holds in enumerate(finding.holds(rows)) if holds])
-    )
+    advice = _advice(analysis.findings)
     within = _within(rows, scale_of(analysis))
-    severities = {entry.finding.severity for entry in advice}
+    severities = {entry.severity for entry in advice}
     if "broken" in severities:
         return Verdict("broken", "Broken", _sentence(within, advice, "broken"), advice)
     if "warning" in severities:
@@ -154,8 +66,14 @@ def judge(analysis: Analysis) -> Verdict:
     return Verdict("sound", "No layer stands out", within, advice)
 
 
+def _advice(findings: tuple[Finding, ...]) -> tuple[Advice, ...]:
+    """Findings of each kind together: layers apart from tensors that were not analysed."""
+    ordered = groupby(findings, key=lambda finding: (finding.key, finding.row is None))
+    return tuple(Advice(tuple(group)) for _, group in ordered)
+
+
 def _sentence(within: str, advice: tuple[Advice, ...], severity: str) -> str:
-    found = [entry.count for entry in advice if entry.finding.severity == severity]
+    found = [entry.count for entry in advice if entry.severity == severity]
     return f"{_listed(found)}. {within}"
 
 

@@ -72,13 +72,14 @@ def test_the_page_says_what_is_known(analysis):
     page = Page(render_report({"net": analysis}))
     text = " ".join(" ".join(page.text).split())
     score = wwopt.default_score(analysis)
-    assert "Broken. 1 layer holds values that are not finite. 2 of 3 layers lie between 2 and 6" in text
+    assert "Broken. 1 layer holds values that are not finite and 1 layer has 55% of its energy in stray" in text
+    assert "2 of 3 layers lie between 2 and 6" in text
     assert f"{type(score).__name__} {score(analysis):.2f}" in text
     assert all(term in text for term in score.explain(analysis)["terms"])
-    assert "1 layer has over 2% of its energy in stray elements." in text
+    assert "The training diverged or the file is damaged." in text
     assert "1 weight left out" in text
     rows = [attributes for attributes in page.all("tr") if "data-l" in attributes]
-    assert [row["data-k"] for row in rows] == ["", "noise trapped", "broken"]
+    assert [row["data-k"] for row in rows] == ["", "broken diverged noise trapped", "broken non-finite"]
 
 
 def test_spectra_are_in_the_page(analysis):
@@ -165,8 +166,10 @@ def test_networks_stand_side_by_side(analysis):
     [
         ({}, "sound", "No layer stands out"),
         ({"warning": "under-trained", "alpha": 8.0}, "warning", "1 layer is under-trained"),
-        ({"trap_energy": 0.5}, "warning", "stray elements"),
-        ({"status": "degenerate", "alpha": np.nan}, "broken", "1 layer is degenerate"),
+        ({"trap_energy": 0.05}, "warning", "1 layer has 5.0% of its energy in stray elements"),
+        ({"trap_energy": 0.5}, "broken", "1 layer has 50% of its energy in stray elements"),
+        ({"stable_rank": 1.2}, "broken", "1 layer has a stable rank of 1.20"),
+        ({"status": "degenerate", "alpha": np.nan}, "broken", "1 layer is of rank one"),
         ({"status": "failed", "alpha": np.nan}, "warning", "None of 1 layer has an alpha"),
     ],
 )
