@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wwopt.tracking import Tracker
     from wwopt_objectives.training.schedule import Schedule
     from wwopt_objectives.training.trained_models import TrainedModel
+    from wwopt_objectives.trial.evaluation import Evaluation
 
 __all__ = ["AlphaObjective"]
 
@@ -57,6 +58,11 @@ class AlphaObjective:
         ``n_steps`` (among all, where that is not known); "last": the one at the end.
     analyze_options : mapping, optional
         Further arguments of `wwopt.analyze`, such as ``min_evals``.
+    broken_trials : {"auto", "complete", "pruned"}
+        How a trial ends that the pruner stops because its network has collapsed or diverged. Some samplers read
+        complete trials only, and suggest again what was pruned. "complete": with its score, and infeasible by its
+        constraints. "auto": as complete where the study's sampler is `GPSampler`, `NSGAIISampler`, `NSGAIIISampler` or
+        `CmaEsSampler`, as pruned with others.
 
     Raises
     ------
@@ -100,6 +106,7 @@ class AlphaObjective:
         keep: Literal["best", "last"] = "best",
         with_loss: bool = False,
         analyze_options: Mapping[str, Any] | None = None,
+        broken_trials: Literal["auto", "complete", "pruned"] = "auto",
     ) -> None:
         if not callable(train):
             raise TypeError(f"`train` must be a function of a trial, got {type(train).__name__}.")
@@ -109,6 +116,8 @@ class AlphaObjective:
             raise ValueError(f"`n_steps` must be at least 1, got {n_steps}.")
         if keep not in ("best", "last"):
             raise ValueError(f'`keep` must be "best" or "last", got {keep!r}.')
+        if broken_trials not in ("auto", "complete", "pruned"):
+            raise ValueError(f'`broken_trials` must be "auto", "complete" or "pruned", got {broken_trials!r}.')
         check_options(analyze_options or {})
         self._train = train
         self._score: Score = AlphaScore() if score is None else score
@@ -119,6 +128,7 @@ class AlphaObjective:
         self._keep = keep
         self._with_loss = with_loss
         self._analyze_options = dict(analyze_options or {})
+        self._broken_trials = broken_trials
 
     def __call__(self, trial: optuna.Trial) -> float | tuple[float, float]:
         """Run a trial: train, evaluate, report, prune, and leave a record of it."""
@@ -131,14 +141,14 @@ class AlphaObjective:
             keep=self._keep,
             with_loss=self._with_loss,
             analyze_options=self._analyze_options,
+            broken_trials=self._broken_trials,
         )
         with recorder:
-            self._train_and_evaluate(trial, recorder)
-            result = recorder.complete()
+            result = self._train_and_evaluate(trial, recorder)
         return (result.score, _as_objective(result.loss, result.step)) if self._with_loss else result.score
 
-    def _train_and_evaluate(self, trial: optuna.Trial, recorder: TrialRecorder) -> None:
-        """Train to the end, or raise `optuna.TrialPruned` where the pruner says so."""
+    def _train_and_evaluate(self, trial: optuna.Trial, recorder: TrialRecorder) -> Evaluation:
+        """Train to the end, or until the pruner says so, and return the evaluation that is the trial's result."""
         schedule: Schedule | None = None
         for trained in trained_models(self._train(trial)):
             if self._with_loss:
@@ -148,9 +158,10 @@ class AlphaObjective:
                 recorder.evaluate(trained.model, step=trained.step, loss=trained.loss)
                 reason = recorder.prune_reason()
                 if reason is not None:
-                    raise optuna.TrialPruned(reason)
+                    return recorder.stop(reason)
         if recorder.last_step != trained.step:
             recorder.evaluate(trained.model, step=trained.step, loss=trained.loss)
+        return recorder.complete()
 
     def _seems_broken(self, trained: TrainedModel, recorder: TrialRecorder) -> bool:
         """Check a model before the first evaluation; what diverges or collapses, mostly does so at once."""

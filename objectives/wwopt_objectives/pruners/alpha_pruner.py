@@ -10,9 +10,9 @@ from optuna.pruners import BasePruner
 from optuna.trial import TrialState
 
 from wwopt_objectives.pruners.wrapped_pruners import check_wrapped
-from wwopt_objectives.study.attributes import SCORE
+from wwopt_objectives.study.attributes import PRUNED_BY, SCORE
 from wwopt_objectives.study.select_trial import is_feasible
-from wwopt_objectives.trial.network_health import MAX_TRAP_ENERGY, MIN_STABLE_RANK
+from wwopt_objectives.trial.network_health import broken_reason
 from wwopt_objectives.trial.prune_reason import prune_reason
 from wwopt_objectives.trial.training_state import TrainingState, state_of
 
@@ -101,7 +101,7 @@ class AlphaPruner(BasePruner):
         if self._n_startup_trials and _count_finished(study) < self._n_startup_trials:
             return None
         state = state_of(trial)
-        own = None if state is None else _health_reason(state) or self._score_reason(study, state)
+        own = None if state is None else broken_reason(state.health, state.step) or self._score_reason(study, state)
         if own is None and self._wrapped_pruner is not None:
             return prune_reason(self._wrapped_pruner, study, trial)
         return own
@@ -141,18 +141,6 @@ class AlphaPruner(BasePruner):
         return state.step >= warmup and bool(interval > interval_before)
 
 
-def _health_reason(state: TrainingState) -> str | None:
-    """Say that a network has collapsed or diverged; None where it has not."""
-    unusable, stable_rank, trap_energy = state.health
-    if unusable > 0:
-        return f"collapsed: {unusable:.0%} of the layers cannot be fitted at step {state.step}"
-    if stable_rank < MIN_STABLE_RANK:
-        return f"collapsed: a stable rank of {stable_rank:.2f} at step {state.step}"
-    if trap_energy > MAX_TRAP_ENERGY:
-        return f"diverged: {trap_energy:.0%} of a layer's energy in stray elements at step {state.step}"
-    return None
-
-
 def _count_finished(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
@@ -160,7 +148,7 @@ def _count_finished(study: optuna.Study) -> int:
 def _finished(study: optuna.Study) -> list[tuple[TrainingState, float]]:
     """Trainings that ran to their end, each with its final score."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    pairs = [(state_of(trial), trial) for trial in trials]
+    pairs = [(state_of(trial), trial) for trial in trials if not trial.user_attrs.get(PRUNED_BY)]
     return [(state, _final_score(state, trial)) for state, trial in pairs if state is not None]
 
 

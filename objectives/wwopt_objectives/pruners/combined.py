@@ -64,9 +64,9 @@ class ConstraintPruner(BasePruner):
     """Prune a trial as soon as one of its own constraints is broken.
 
     For what is known before the training ends, such as the size of a network: call
-    ``trial.set_constraint("megabytes", size - 10)`` in ``train``. Optuna's samplers learn from it all the same.
-    The constraints of `apply_constraints`, whose names begin with ``ww_``, are set at the end of a trial and do not
-    count: a retried trial still holds those of the trial that died.
+    ``trial.set_constraint("megabytes", size - 10)`` in ``train``. Samplers that read pruned trials, such as TPE, learn
+    from it all the same. The constraints of `apply_constraints`, whose names begin with ``ww_``, are set at the end of
+    a trial and do not count: a retried trial still holds those of the trial that died.
 
     Examples
     --------

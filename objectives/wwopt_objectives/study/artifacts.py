@@ -121,7 +121,8 @@ def _best_trial(study: optuna.Study) -> optuna.trial.FrozenTrial:
 
 def _why_not_best(trial: optuna.trial.FrozenTrial) -> str:
     """Say why a trial was pruned, which of its constraints are broken, or its state."""
+    reason = trial.user_attrs.get(PRUNED_BY)
     broken = [name for name, value in trial.constraints.items() if value > 0]
-    if trial.state == TrialState.COMPLETE and broken:
+    if reason is None and trial.state == TrialState.COMPLETE and broken:
         return f"infeasible by {', '.join(broken)}"
-    return str(trial.user_attrs.get(PRUNED_BY) or trial.state.name.lower())
+    return str(reason or trial.state.name.lower())

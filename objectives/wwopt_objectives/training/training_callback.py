@@ -5,8 +5,6 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 
-import optuna
-
 from wwopt.engine.check_options import check_options
 from wwopt.score import AlphaScore
 from wwopt_objectives.training.distributed import from_rank_zero
@@ -17,6 +15,7 @@ from wwopt_objectives.trial.recorder import TrialRecorder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import optuna
     import torch
     from optuna.artifacts._protocol import ArtifactStore
 
@@ -130,7 +129,7 @@ class TrainingCallback:
         Raises
         ------
         optuna.TrialPruned
-            The pruner stopped the trial, or the network was broken.
+            The pruner stopped the trial, or the network was broken and the study's sampler reads pruned trials.
         RuntimeError
             Nothing was evaluated.
         """
@@ -139,8 +138,8 @@ class TrainingCallback:
         if self._recorder is None or self._recorder.last_step is None:
             return self.history[-1].score
         if self._reason is not None:
-            self._recorder.prune(self._reason)
-            raise optuna.TrialPruned(self._reason)
+            with self._recorder:
+                return self._recorder.stop(self._reason).score
         return self._recorder.complete().score
 
     def fail(self, error: BaseException) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
 
-__all__ = ["MAX_TRAP_ENERGY", "MIN_STABLE_RANK", "Health", "health_of"]
+__all__ = ["MAX_TRAP_ENERGY", "MIN_STABLE_RANK", "Health", "broken_reason", "health_of"]
 
 MIN_STABLE_RANK = 1.5  # a layer below it has collapsed: it passes on next to nothing but one direction
 MAX_TRAP_ENERGY = 0.1  # a layer above it has diverged: a few stray elements hold that share of its energy
@@ -43,3 +43,14 @@ def health_of(analysis: Analysis) -> Health:
         stable_rank=float(np.nan_to_num(rows["stable_rank"]).min()),
         trap_energy=float(np.nan_to_num(rows["trap_energy"]).max()),
     )
+
+
+def broken_reason(health: Health, step: int) -> str | None:
+    """Say that a network has collapsed or diverged at a step; None where it has not."""
+    if health.unusable > 0:
+        return f"collapsed: {health.unusable:.0%} of the layers cannot be fitted at step {step}"
+    if health.stable_rank < MIN_STABLE_RANK:
+        return f"collapsed: a stable rank of {health.stable_rank:.2f} at step {step}"
+    if health.trap_energy > MAX_TRAP_ENERGY:
+        return f"diverged: {health.trap_energy:.0%} of a layer's energy in stray elements at step {step}"
+    return None

@@ -13,9 +13,11 @@ import optuna
 
 from wwopt.engine.analyze import analyze
 from wwopt_objectives.study.attributes import PRUNED_BY, SCORE, STATE, STEP, SUMMARY, TRAIN_LOSS, TRIAL_ATTRIBUTES
+from wwopt_objectives.study.samplers import ignores_pruned_trials
 from wwopt_objectives.study.score_definition import check_study_score, fix_study_options, study_options
 from wwopt_objectives.trial.constraints import apply_constraints, fail_constraints
 from wwopt_objectives.trial.evaluation import Evaluation
+from wwopt_objectives.trial.network_health import broken_reason, health_of
 from wwopt_objectives.trial.prune_reason import prune_reason
 from wwopt_objectives.trial.snapshots import SnapshotStore
 from wwopt_objectives.trial.training_state import update_state
@@ -57,6 +59,8 @@ class TrialRecorder:
         Whether the study has the training loss as its second objective.
     analyze_options : mapping, optional
         Further arguments of `wwopt.analyze`.
+    broken_trials : {"auto", "complete", "pruned"}
+        How a trial ends that is stopped because its network is broken; see `AlphaObjective`.
 
     Raises
     ------
@@ -75,6 +79,7 @@ class TrialRecorder:
         keep: Literal["best", "last"] = "best",
         with_loss: bool = False,
         analyze_options: Mapping[str, Any] | None = None,
+        broken_trials: Literal["auto", "complete", "pruned"] = "auto",
     ) -> None:
         self._options = {"progress": False, **score.requires, **(analyze_options or {})}
         check_study_score(trial.study, score, self._options, with_loss=with_loss)
@@ -83,6 +88,7 @@ class TrialRecorder:
         self._trackers = tuple(trackers)
         self._snapshots = SnapshotStore(trial, artifact_store)
         self._keep = keep
+        self._broken_trials = broken_trials
         self._state: dict[str, Any] | None = None
         self._last: Evaluation | None = None
         self._result: Evaluation | None = None
@@ -143,6 +149,25 @@ class TrialRecorder:
         self._finish_runs("complete")
         return self._result
 
+    def stop(self, reason: str) -> Evaluation:
+        """End a trial early, and return its last evaluation where it ends as complete and infeasible.
+
+        That is what a broken network does where the sampler reads complete trials only: of a pruned one it learns
+        nothing, and suggests the same again.
+
+        Raises
+        ------
+        optuna.TrialPruned
+            The trial ends as pruned.
+        """
+        last = self._last
+        if last is None or not self._completes_broken or broken_reason(health_of(last.analysis), last.step) is None:
+            raise optuna.TrialPruned(reason)
+        self._record(last)
+        self._trial.set_user_attr(PRUNED_BY, reason)
+        self._finish_runs("complete", reason)
+        return last
+
     def prune(self, reason: str) -> None:
         """Record a trial that was pruned, by the study's pruner or by the training itself."""
         if self._last is None:
@@ -167,6 +192,12 @@ class TrialRecorder:
             self.prune(str(error) or "the training pruned itself")
         elif error is not None:
             self.fail(error)
+
+    @property
+    def _completes_broken(self) -> bool:
+        if self._broken_trials == "auto":
+            return ignores_pruned_trials(self._trial.study.sampler)
+        return self._broken_trials == "complete"
 
     @cached_property
     def _runs(self) -> list[Tracker]:
