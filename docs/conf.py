@@ -12,6 +12,8 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"wwopt {version}"
 html_theme_options = {"top_of_page_buttons": []}
+html_static_path = ["_static"]
+html_css_files = ["narrow.css"]
 html_copy_source = False
 
 myst_enable_extensions = ["colon_fence", "deflist"]

@@ -18,7 +18,7 @@ from wwopt.cli.app import app
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("optunahub/**/README.md")])
 FENCE = re.compile(r"^```([^\n]*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-CONTINUES = "The Python blocks on this page continue each other"  # what such a page tells its reader
+CONTINUES = "The Python blocks on this page build on each other"  # what such a page tells its reader
 HUB = "optunahub.load_module("  # downloads a published package; here its folder is loaded
 FOLDER = f"optunahub.load_local_module(registry_root={str(ROOT / 'optunahub' / 'package')!r}, package="
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # networks this small only wait for a second thread
@@ -55,7 +55,7 @@ def shell_lines():
 @pytest.mark.slow
 @pytest.mark.parametrize("program", [program for page in PAGES for program in programs(page)])
 def test_python_blocks_run(program, tmp_path):
-    """A block, or the blocks of a page that says that they continue each other, run in an empty folder."""
+    """A block, or the blocks of a page that says that they build on each other, run in an empty folder."""
     file = tmp_path / "page.py"
     file.write_text(program.replace(HUB, FOLDER), encoding="utf-8")
     done = subprocess.run(
