@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from wwopt.analysis.archive import DAMAGE, unpack, write_archive
+from wwopt.analysis.unmeasured import explain_unmeasured
 from wwopt.diagnosis import Finding, diagnose
 from wwopt.metrics import METRICS
 from wwopt.null import looks_like_noise
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from wwopt.powerlaw import EstimatorName
+    from wwopt.weights import Fault
 
 __all__ = ["COLUMNS", "LEADING", "TEXT", "Analysis"]
 
@@ -58,6 +60,11 @@ class Analysis:
         from it, its width, the number ``k`` of directions compared, and their ``alignment``.
     response : wwopt.response.Response or None
         What a module answered to noise, where that was measured; ``response.information`` lies in [0, 1].
+    faults : pandas.DataFrame
+        Columns ``name``, ``kind`` and ``count``: tensors that are not analysed as layers, and by which the network is
+        broken. ``non-finite``: NaN or infinity in a bias, a gain, a statistic, a small or left-out matrix, or any
+        buffer; ``zero``: a weight that is too small to be analysed and zero throughout; ``impossible``: a running
+        variance that is negative or zero, or a negative count. Empty where nothing is wrong.
 
     Examples
     --------
@@ -73,6 +80,7 @@ class Analysis:
     settings: Mapping[str, Any]
     pairs: pd.DataFrame | None
     response: Response | None
+    faults: pd.DataFrame
 
     def __init__(
         self,
@@ -83,6 +91,7 @@ class Analysis:
         *,
         pairs: pd.DataFrame | None = None,
         response: Response | None = None,
+        faults: pd.DataFrame | Columns | None = None,
     ) -> None:
         vars(self).update(
             _columns={},
@@ -91,7 +100,8 @@ class Analysis:
             pairs=pairs,
             response=response,
         )
-        for name, table in (("details", details), ("skipped", skipped)):
+        faults = _faults_table(()) if faults is None else faults
+        for name, table in (("details", details), ("skipped", skipped), ("faults", faults)):
             kept = vars(self) if isinstance(table, pd.DataFrame) else vars(self)["_columns"]
             kept[name] = table
 
@@ -105,6 +115,7 @@ class Analysis:
         *,
         pairs: pd.DataFrame | None = None,
         response: Response | None = None,
+        faults: Sequence[Fault] = (),
     ) -> Analysis:
         """Collect what was measured, a mapping of columns to values for each layer.
 
@@ -122,6 +133,7 @@ class Analysis:
             settings,
             pairs=pairs,
             response=response,
+            faults=_faults_table(faults),
         )
 
     if not TYPE_CHECKING:  # which would take every misspelt attribute for a table
@@ -139,7 +151,7 @@ class Analysis:
         return vars(self)["_columns"][name] if table is None else table
 
     def __reduce__(self) -> tuple[Callable[..., Analysis], tuple[object, ...]]:
-        rebuild = partial(Analysis, pairs=self.pairs, response=self.response)
+        rebuild = partial(Analysis, pairs=self.pairs, response=self.response, faults=self._table("faults"))
         return rebuild, (self._table("details"), dict(self.spectra), self._table("skipped"), dict(self.settings))
 
     @cached_property
@@ -166,7 +178,13 @@ class Analysis:
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong with the layers, the most severe first; see the catalogue in docs/findings.md."""
         difference = self.settings.get("base") is not None
-        return diagnose(self.numbers, self.words, estimator=self.estimator, difference=difference)
+        return diagnose(
+            self.numbers,
+            self.words,
+            estimator=self.estimator,
+            difference=difference,
+            faults=self.broken_tensors.items(),
+        )
 
     @cached_property
     def summary(self) -> dict[str, float]:
@@ -197,9 +215,25 @@ class Analysis:
             **({} if self.response is None else {"response": self.response.information}),
         }
 
+    @cached_property
+    def unmeasured(self) -> str:
+        """Why no layer was measured, with the way out; empty where one was, or where `faults` say enough."""
+        skipped = _to_columns(self._table("skipped"))
+        if len(self.words["name"]) or self.broken_tensors:
+            return ""
+        return explain_unmeasured(list(zip(skipped["name"].tolist(), skipped["reason"].tolist(), strict=True)))
+
+    @cached_property
+    def broken_tensors(self) -> dict[str, str]:
+        """Names of the tensors in `faults`, and what is wrong with each."""
+        faults = _to_columns(self._table("faults"))
+        return dict(zip(faults["name"].tolist(), faults["kind"].tolist(), strict=True))
+
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything into one file, without pickles; a file that is there is replaced at once or not at all."""
         tables = {"details": self._table("details"), "skipped": self._table("skipped"), "pairs": self.pairs}
+        if len(_to_columns(self._table("faults"))["name"]):
+            tables["faults"] = self._table("faults")
         kept = {name: _to_columns(table) for name, table in tables.items() if table is not None}
         if self.response is not None:
             kept["response"] = _to_columns(pd.DataFrame([self.response.to_dict()]))
@@ -221,6 +255,14 @@ class Analysis:
             return _from_tables(*unpack(content))
         except DAMAGE as error:
             raise ValueError(f"{path} is not a saved analysis that can be read: {error}") from error
+
+
+def _faults_table(faults: Sequence[Fault]) -> Columns:
+    return {
+        "name": np.array([fault.name for fault in faults], dtype=object),
+        "kind": np.array([fault.kind for fault in faults], dtype=object),
+        "count": np.array([fault.count for fault in faults], dtype=np.int64),
+    }
 
 
 def _dtype(name: str) -> type:
@@ -257,4 +299,5 @@ def _from_tables(
     details = details.assign(**older)[list(COLUMNS)]
     answers = tables["response"].to_dict(orient="records") if "response" in tables else []
     response = Response(**{str(name): value for name, value in answers[0].items()}) if answers else None
-    return Analysis(details, spectra, tables["skipped"], settings, pairs=tables.get("pairs"), response=response)
+    more = {name: tables.get(name) for name in ("pairs", "faults")}
+    return Analysis(details, spectra, tables["skipped"], settings, response=response, **more)

@@ -17,11 +17,11 @@ from wwopt.engine.parallel import cores, find_device, run, threads
 from wwopt.engine.settings import Settings
 from wwopt.response import probe
 from wwopt.sources import Kind, resolve, weights_of
-from wwopt.weights import subtract
+from wwopt.weights import find_faults, subtract
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from concurrent.futures import Executor
 
     from wwopt.engine.measured import Measured
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from wwopt.response import Response
     from wwopt.sources import Source
     from wwopt.spectra import Precision
-    from wwopt.weights import WeightMatrix
+    from wwopt.weights import Fault, NamedTensor, WeightMatrix, Weights
 
 __all__ = ["analyze"]
 
@@ -66,7 +66,7 @@ def analyze(
         Hugging Face, PEFT or MLflow; ``hf://org/name[@revision]``, ``models:/...``, ``runs:/...``. It is read, never
         changed, and nothing that a file carries is run.
     include, exclude : str or iterable of str, optional
-        Glob patterns on layer names; what they leave out is listed in ``skipped``.
+        Glob patterns on layer names; what they leave out is listed in ``skipped``, and not looked at for ``faults``.
     min_evals, max_evals : int, optional
         Fewest and most eigenvalues of a layer; the rest is listed in ``skipped``.
     estimator : {"mle", "hill", "peak", "tpl"}
@@ -141,9 +141,9 @@ def analyze(
         seed=seed,
     )
     network = resolve(source)
-    weights = weights_of(network)
+    weights = whole = weights_of(network)
     if base is not None:
-        weights = subtract(weights, weights_of(base))
+        weights = subtract(whole, weights_of(base))
     reasons = [(matrix, settings.reason_to_skip(matrix)) for matrix in weights.matrices]
     selected = [matrix for matrix, reason in reasons if reason is None]
     left_out = [(matrix.name, reason) for matrix, reason in reasons if reason is not None]
@@ -158,7 +158,15 @@ def analyze(
         settings=settings.to_dict(),
         pairs=_pairs(network, weights.matrices) if alignment else None,
         response=_response(network, settings),
+        faults=_faults(whole, {matrix.name for matrix in selected}, settings),
     )
+
+
+def _faults(weights: Weights, analysed: Collection[str], settings: Settings) -> list[Fault]:
+    """What is wrong with the tensors that were asked for and are not analysed as layers."""
+    small = [matrix for matrix in weights.matrices if matrix.name not in analysed]
+    others: list[NamedTensor | WeightMatrix] = [*small, *(vector for _, vector in weights.vectors), *weights.rest]
+    return find_faults(tensor for tensor in others if settings.covers(tensor.name))
 
 
 def _pairs(source: Source, matrices: Sequence[WeightMatrix]) -> pd.DataFrame:

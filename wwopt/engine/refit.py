@@ -12,6 +12,7 @@ from wwopt.engine.measure import intervals_of, statuses, warning_of
 from wwopt.metrics import METRICS, Layers
 from wwopt.powerlaw import ESTIMATORS, fit_powerlaws
 from wwopt.spectra import zero_limit
+from wwopt.weights import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,7 +62,13 @@ def refit(analysis: Analysis, *, estimator: EstimatorName | None = None) -> Anal
     ]
     skipped = list(analysis.skipped[["name", "reason"]].itertuples(index=False, name=None))
     return Analysis.from_rows(
-        rows, analysis.spectra, skipped, settings, pairs=analysis.pairs, response=analysis.response
+        rows,
+        analysis.spectra,
+        skipped,
+        settings,
+        pairs=analysis.pairs,
+        response=analysis.response,
+        faults=[Fault(*row) for row in analysis.faults.itertuples(index=False, name=None)],
     )
 
 

@@ -68,6 +68,14 @@ class Settings:
         values = asdict(self)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
+    def covers(self, tensor: str) -> bool:
+        """Whether a tensor belongs to what ``include`` and ``exclude`` leave: by its name, or by its layer's."""
+        if self.include is None and self.exclude is None:
+            return True
+        names = (tensor, tensor.rpartition(".")[0])
+        asked = self.include is None or any(_matches(name, self.include) for name in names)
+        return asked and not (self.exclude is not None and any(_matches(name, self.exclude) for name in names))
+
     def reason_to_skip(self, matrix: WeightMatrix) -> str | None:
         """Say why a layer is not to be analysed; None where it is."""
         if self.include is not None and not _matches(matrix.name, self.include):

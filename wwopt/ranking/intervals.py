@@ -38,6 +38,8 @@ def draws_of_score(score: Score, analysis: Analysis, seed: int) -> Floats:
     A score whose terms are means over its layers is drawn from those; any other is computed again.
     """
     explanation = score.explain(analysis)
+    if analysis.broken_tensors or not len(analysis.details):
+        return np.full(DRAWS, explanation["score"])
     by_term: dict[str, list[float]] = {}
     for terms in explanation["layers"].values():
         for term, value in terms.items():

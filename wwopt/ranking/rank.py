@@ -35,7 +35,7 @@ class Ranking:
         A row per network, index ``name``: ``rank``; the number ranked by, ``value``, with its interval ``low`` to
         ``high`` and the ranks ``rank_low`` to ``rank_high`` that go with it; ``tied``, whether the interval of the
         difference to the best holds zero; ``score``, layer means, ``parameters``, ``layers``, the rank that each of
-        these gives, ``rank_...``; ``status`` (``ranked``, ``broken``, ``unreadable``) and ``note``.
+        these gives, ``rank_...``; ``status`` (``ranked``, ``broken``, ``not measured``, ``unreadable``) and ``note``.
     metric : str
         What the networks are ranked by.
     reason : str
@@ -113,7 +113,8 @@ def rank(
     TypeError
         `wwopt.analyze` has no such option.
     ValueError
-        There are fewer than two candidates, none can be read, the metric is unknown, or `base` cannot be read.
+        There are fewer than two candidates, none can be read or measured, the metric is unknown, or `base` cannot be
+        read.
 
     Examples
     --------
@@ -134,13 +135,16 @@ def rank(
     if len(listed) < 2 and not faults:
         raise ValueError(f"`candidates` must be at least two networks, got {len(listed)}. For one, use `analyze`.")
     _need_one(examined, faults)
-    choice = choose(metric, [one.architecture for one in examined], based=base is not None)
-    networks = _analyze_all(examined, {"base": base, **options, **_required(metric, choice)}, faults, progress)
-    _need_one(networks, faults)
+    measurable = [one.architecture for one in examined if one.architecture.shapes]
+    choice = choose(metric, measurable or [one.architecture for one in examined], based=base is not None)
+    analysed = _analyze_all(examined, {"base": base, **options, **_required(metric, choice)}, faults, progress)
+    unmeasured = {one.name: reason for one in analysed if (reason := one.analysis.unmeasured)}
+    networks = [one for one in analysed if one.name not in unmeasured]
+    _need_one(networks, {name: f"not measured: {reason}" for name, reason in unmeasured.items()} | faults)
     score = metric if isinstance(metric, Score) else common_score(network.analysis for network in networks)
-    table = ranking_table(networks, Judge(choice.metric, score), faults, seed)
+    table = ranking_table(networks, Judge(choice.metric, score), unmeasured, faults, seed)
     unreadable = [f"{name}: {reason}" for name, reason in faults.items()]
-    wrong = (*duplicates(networks), *strangers(networks), *unreadable)
+    wrong = (*duplicates(networks), *strangers(analysed), *unreadable)
     return Ranking(table, choice.metric, choice.reason, (*cautions(choice, networks, table), *wrong), wrong)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from wwopt.ranking.architecture import same_family
 from wwopt.ranking.choose_metric import ALPHA_WEIGHTED
-from wwopt.ranking.rows import BROKEN, RANKED
+from wwopt.ranking.rows import BROKEN, NOT_MEASURED, RANKED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,6 +35,8 @@ def cautions(choice: MetricChoice, networks: Sequence[Network], table: pd.DataFr
     broken = table.index[table["status"] == BROKEN]
     if len(broken):
         yield f"Broken, and ranked behind all others: {', '.join(map(str, broken))}."
+    for name in table.index[table["status"] == NOT_MEASURED]:
+        yield f"{name} was not measured, which says nothing about it: {table.loc[name, 'note']}"
     tied = table.index[table["tied"] & (table["rank"] > 1)]
     if len(tied):
         yield f"{table.index[0]} ties with {', '.join(map(str, tied))}: their layers do not tell which is better."

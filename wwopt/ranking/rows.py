@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from wwopt.arrays import Floats
     from wwopt.ranking.choose_metric import Judge
 
-__all__ = ["BROKEN", "RANKED", "UNREADABLE", "Network", "ranking_table"]
+__all__ = ["BROKEN", "NOT_MEASURED", "RANKED", "UNREADABLE", "Network", "ranking_table"]
 
 SUMMARY = ("alpha", "alpha_weighted", "share_over_6", "share_trapped", "trap_energy", "log_norm", "log_alpha_norm",
            "log_spectral_norm", "stable_rank")  # fmt: skip
 MORE_IS_BETTER = ("stable_rank", "parameters")
-RANKED, BROKEN, UNREADABLE = "ranked", "broken", "unreadable"
+RANKED, BROKEN, NOT_MEASURED, UNREADABLE = "ranked", "broken", "not measured", "unreadable"
+KINDS = {"non-finite": "not finite", "zero": "zero throughout", "impossible": "of impossible values"}
+NAMED = 3  # broken tensors of one kind that are named
 CONFIDENCE = 0.95
 LEVELS = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
 
@@ -37,8 +39,22 @@ class Network:
     architecture: Architecture
 
 
-def ranking_table(networks: Sequence[Network], judge: Judge, faults: Mapping[str, str], seed: int) -> pd.DataFrame:
-    """Order the networks, the best first, then the broken, then those that cannot be read; see `Ranking.table`."""
+def ranking_table(
+    networks: Sequence[Network], judge: Judge, unmeasured: Mapping[str, str], faults: Mapping[str, str], seed: int
+) -> pd.DataFrame:
+    """Order the networks, the best first, then the broken; those without a number come last. See `Ranking.table`.
+
+    Parameters
+    ----------
+    networks : sequence of Network
+        With a layer that was measured, or with a fault.
+    judge : Judge
+        What they are ranked by.
+    unmeasured, faults : mapping of str to str
+        Names of candidates that were not measured, and that cannot be read, with the reasons.
+    seed : int
+        Of the bootstrap over layers.
+    """
     paired = same_shapes([network.architecture for network in networks])
     draws = [judge.draws(network.analysis, seed if paired else seed + i) for i, network in enumerate(networks)]
     table = pd.DataFrame([_row(network, judge) for network in networks]).set_index("name")
@@ -48,15 +64,18 @@ def ranking_table(networks: Sequence[Network], judge: Judge, faults: Mapping[str
     order = np.lexsort([judge.sign * table["value"], table["value"].isna(), table["status"] == BROKEN])
     table = table.iloc[order]
     table.insert(0, "rank", np.arange(1, len(table) + 1))
-    return _with_unreadable(table, faults).astype({"tied": bool})
+    for status, reasons in ((NOT_MEASURED, unmeasured), (UNREADABLE, faults)):
+        table = _with_others(table, status, reasons)
+    return table.astype({"tied": bool})
 
 
-def _with_unreadable(table: pd.DataFrame, faults: Mapping[str, str]) -> pd.DataFrame:
-    if not faults:
+def _with_others(table: pd.DataFrame, status: str, reasons: Mapping[str, str]) -> pd.DataFrame:
+    """Add rows of candidates without a number, and the reasons."""
+    if not reasons:
         return table
-    rows = {"status": UNREADABLE, "note": list(faults.values()), "tied": False}
-    unreadable = pd.DataFrame(rows, index=pd.Index(list(faults), name="name"))
-    return pd.concat([table, unreadable.reindex(columns=table.columns)])
+    rows = {"status": status, "note": list(reasons.values()), "tied": False}
+    others = pd.DataFrame(rows, index=pd.Index(list(reasons), name="name"))
+    return pd.concat([table, others.reindex(columns=table.columns)])
 
 
 def _row(network: Network, judge: Judge) -> dict[str, Any]:
@@ -64,7 +83,7 @@ def _row(network: Network, judge: Judge) -> dict[str, Any]:
     summary = analysis.summary
     return {
         "name": network.name,
-        "value": judge.value(analysis) if len(analysis.details) else math.nan,
+        "value": judge.value(analysis),
         "score": judge.score(analysis),
         **{name: summary[name] for name in SUMMARY},
         "parameters": network.architecture.parameters,
@@ -76,10 +95,13 @@ def _row(network: Network, judge: Judge) -> dict[str, Any]:
 
 def _note(analysis: Analysis) -> str:
     """What is broken in a network; empty where nothing is."""
-    if not len(analysis.details):
-        return "no layer is large enough"
-    broken = analysis.details[analysis.details["status"] == "non-finite"]["name"].tolist()
-    return f"not finite: {', '.join(broken[:3])}" if broken else ""
+    names: dict[str, list[str]] = {}
+    for name, status in zip(analysis.words["name"], analysis.words["status"], strict=True):
+        if status == "non-finite":
+            names.setdefault(status, []).append(str(name))
+    for name, kind in analysis.broken_tensors.items():
+        names.setdefault(kind, []).append(name)
+    return "; ".join(f"{KINDS[kind]}: {', '.join(found[:NAMED])}" for kind, found in names.items())
 
 
 def _uncertainty(table: pd.DataFrame, draws: Sequence[Floats], sign: int) -> pd.DataFrame:

@@ -17,7 +17,7 @@ from wwopt.diagnosis import STRONG_TRAP
 from wwopt.metrics import METRICS
 from wwopt.plots import scale_of
 from wwopt.reporting.charts import HEIGHT, flow, histogram, spectra
-from wwopt.reporting.formatting import MISSING, clean, format_number
+from wwopt.reporting.formatting import LONGEST_SENTENCE, MISSING, clean, format_number
 from wwopt.reporting.standings import standings
 from wwopt.reporting.verdict import judge
 from wwopt.score import default_score
@@ -115,7 +115,8 @@ def _network(name: str, analysis: Analysis) -> dict[str, Any]:
     return {
         "name": clean(name),
         "verdict": judge(analysis),
-        "score": _score(analysis),
+        "score": None if analysis.unmeasured else _score(analysis),
+        "unmeasured": clean(analysis.unmeasured, LONGEST_SENTENCE),
         "layers": _layers(analysis),
         "skipped": [(clean(name), clean(reason)) for name, reason in analysis.skipped.itertuples(index=False)],
         "scale": scale,

@@ -54,7 +54,7 @@ class Verdict:
 def judge(analysis: Analysis) -> Verdict:
     """Judge a network by the states of its layers; a score only orders networks of one kind."""
     rows = analysis.details
-    if rows.empty:
+    if rows.empty and not analysis.findings:
         return Verdict("unknown", "Nothing to judge", f"{_left_out(analysis)}, and no layer was analysed.", ())
     advice = _advice(analysis.findings)
     within = _within(rows, scale_of(analysis))
@@ -83,6 +83,8 @@ def _listed(items: list[str]) -> str:
 
 def _within(rows: pd.DataFrame, scale: Scale) -> str:
     alpha = rows["alpha"].dropna()
+    if rows.empty:
+        return "No layer was analysed."
     if alpha.empty:
         return f"None of {_layers(len(rows))} has an alpha."
     inside = int(alpha.between(scale.low, scale.high).sum())

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from wwopt.score.base import Explained, Explanation, check_weights
+from wwopt.score.base import Explained, Explanation, check_measured, check_weights, explanation
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
@@ -22,9 +22,10 @@ class AlignmentScore(Explained):
     - ``alignment``: one less the mean alignment of the hidden spaces, each the overlap of the directions in which a
       space is written with those in which it is read.
     - ``rank``: half the mean of ``-log10(relative_rank)`` over the layers, at least 0: memorising and collapsing
-      networks align as well, but on few directions. 0 where all layers are too small to be analysed.
+      networks align as well, but on few directions.
 
-    A network with a layer or a space that is not finite, or without any space that can be matched, gets ``maximum``.
+    A network with a layer, a space or another tensor (`Analysis.faults`) that is broken, or without any space that can
+    be matched, gets ``maximum``.
 
     Parameters
     ----------
@@ -58,12 +59,13 @@ class AlignmentScore(Explained):
         Raises
         ------
         ValueError
-            The analysis was made without ``alignment=True``.
+            The analysis was made without ``alignment=True``, or no layer was measured.
         """
         if analysis.pairs is None:
             raise ValueError(
                 "`AlignmentScore` needs an analysis with pairs of layers: call `wwopt.analyze(..., alignment=True)`."
             )
+        check_measured(analysis)
         pairs = analysis.pairs
         aligned = {
             f"{writers} -> {readers}": {"alignment": 1 - float(value)}
@@ -73,14 +75,14 @@ class AlignmentScore(Explained):
             str(name): {"rank": self._rank(float(ratio))}
             for name, ratio in zip(analysis.words["name"], analysis.numbers["relative_rank"], strict=True)
         }
-        usable = len(pairs) and pairs["alignment"].notna().all()
+        usable = len(pairs) and pairs["alignment"].notna().all() and not analysis.broken_tensors
         terms = self.bounds()
         if usable and (analysis.words["status"] == "success").all():
             terms = {
                 "alignment": 1 - float(pairs["alignment"].mean()),
-                "rank": max(0.0, sum(layer["rank"] for layer in ranks.values()) / max(1, len(ranks))),
+                "rank": max(0.0, sum(layer["rank"] for layer in ranks.values()) / len(ranks)),
             }
-        return {"score": float(sum(terms.values())), "terms": terms, "layers": {**aligned, **ranks}}
+        return explanation(analysis, terms, {**aligned, **ranks})
 
     def bounds(self) -> dict[str, float]:
         """Return the largest value of each term."""

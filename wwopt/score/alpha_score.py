@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
-from wwopt.score.base import Explained, Explanation, check_weights
+from wwopt.score.base import Explained, Explanation, check_measured, check_weights, explanation
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
@@ -39,7 +39,7 @@ class AlphaScore(Explained):
     - ``traps``: ``4 trap_energy``, the share of the layer's energy in outlying elements.
 
     A layer that is ``degenerate`` or ``failed`` gets the most a layer can get. So does every layer, and with
-    them the network, once one holds values that are not finite.
+    them the network, once one holds values that are not finite, or another tensor is broken (`Analysis.faults`).
 
     Parameters
     ----------
@@ -125,13 +125,20 @@ class AlphaScore(Explained):
             raise ValueError(f'`aggregate` must be "mean", "worst" or between 0 and 1, got {self.aggregate!r}.')
 
     def explain(self, analysis: Analysis) -> Explanation:
-        """Return the score, its terms, which add up to it, and the terms of each layer."""
+        """Return the score, its terms, which add up to it, and the terms of each layer.
+
+        Raises
+        ------
+        ValueError
+            No layer was measured.
+        """
+        check_measured(analysis)
         layers = self._layers(analysis)
         terms = {
-            name: self._aggregated([layer[name] for layer in layers.values()]) if layers else bound
+            name: bound if _is_broken(analysis) else self._aggregated([layer[name] for layer in layers.values()])
             for name, bound in self.bounds().items()
         }
-        return {"score": float(sum(terms.values())), "terms": terms, "layers": layers}
+        return explanation(analysis, terms, layers)
 
     def _aggregated(self, values: list[float]) -> float:
         if self.aggregate == "mean":
@@ -151,7 +158,7 @@ class AlphaScore(Explained):
 
     def _layers(self, analysis: Analysis) -> dict[str, dict[str, float]]:
         status = analysis.words["status"]
-        healthy = (status == "success") & (status != "non-finite").all()
+        healthy = (status == "success") & (not _is_broken(analysis))
         terms, bounds = self._terms(analysis.numbers), self.bounds()
         rows = np.stack(
             [np.where(healthy, np.nan_to_num(terms[name], nan=0.0), bounds[name]) for name in self.TERMS], axis=1
@@ -175,3 +182,8 @@ class AlphaScore(Explained):
             "noise": self.noise / (1 + numbers["num_spikes"]),
             "traps": self.traps * np.minimum(numbers["trap_energy"], 1),
         }
+
+
+def _is_broken(analysis: Analysis) -> bool:
+    """Whether something in the network makes all of it unusable."""
+    return bool(analysis.broken_tensors) or "non-finite" in analysis.words["status"]

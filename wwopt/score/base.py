@@ -5,20 +5,24 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypedDict, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, Protocol, TypedDict, runtime_checkable
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
 
-__all__ = ["Explained", "Explanation", "Score", "check_weights"]
+__all__ = ["Explained", "Explanation", "Score", "check_measured", "check_weights", "explanation"]
 
 
 class Explanation(TypedDict):
-    """Value of a score with its terms, and the terms of each layer; plain floats, ready for JSON."""
+    """Value of a score with its terms, and the terms of each layer; plain floats, ready for JSON.
+
+    Where tensors that are no layers are broken, ``faults`` names them, each with its kind; see `Analysis.faults`.
+    """
 
     score: float
     terms: dict[str, float]
     layers: dict[str, dict[str, float]]
+    faults: NotRequired[dict[str, str]]
 
 
 @runtime_checkable
@@ -70,11 +74,23 @@ class Explained:
         return float(sum(self.bounds().values()))
 
     def __call__(self, analysis: Analysis) -> float:
-        """Score an analysis; ``maximum`` where it cannot be used."""
+        """Score an analysis; ``maximum`` where the network is broken.
+
+        Raises
+        ------
+        ValueError
+            No layer was measured; the message says why, and the way out.
+        """
         return self.explain(analysis)["score"]
 
     def explain(self, analysis: Analysis) -> Explanation:
-        """Return the score, its terms, which add up to it, and the terms of each layer."""
+        """Return the score, its terms, which add up to it, and the terms of each layer.
+
+        Raises
+        ------
+        ValueError
+            No layer was measured.
+        """
         raise NotImplementedError
 
     def rewards(self, analysis: Analysis) -> dict[str, float]:
@@ -91,6 +107,30 @@ class Explained:
     def bounds(self) -> dict[str, float]:
         """Return the largest value of each term."""
         raise NotImplementedError
+
+
+def explanation(
+    analysis: Analysis, terms: Mapping[str, float], layers: Mapping[str, Mapping[str, float]]
+) -> Explanation:
+    """Put an explanation together; the faults of the network's tensors are part of it."""
+    explained: Explanation = {
+        "score": float(sum(terms.values())),
+        "terms": dict(terms),
+        "layers": {name: dict(faults) for name, faults in layers.items()},
+    }
+    return {**explained, "faults": analysis.broken_tensors} if analysis.broken_tensors else explained
+
+
+def check_measured(analysis: Analysis) -> None:
+    """Check that there is a layer to be scored.
+
+    Raises
+    ------
+    ValueError
+        No layer was measured, and nothing else is known to be broken.
+    """
+    if analysis.unmeasured:
+        raise ValueError(f"No layer was measured: {analysis.unmeasured}")
 
 
 def check_weights(score: object, names: Iterable[str]) -> None:

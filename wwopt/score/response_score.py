@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from wwopt.score.alignment_score import AlignmentScore
-from wwopt.score.base import Explained, Explanation, check_weights
+from wwopt.score.base import Explained, Explanation, check_weights, explanation
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
@@ -29,8 +29,8 @@ class ResponseScore(Explained):
       wrong labels are certain of everything. Good ones become certain too where labels are right, so that it counts
       little; `wrong_labels` counts it in full.
 
-    A network with a layer that is not ``success``, or whose outputs are not finite, gets ``maximum``. So does one that
-    could not be run.
+    A network with a layer that is not ``success`` or another tensor that is broken (`Analysis.faults`), or whose
+    outputs are not finite, gets ``maximum``. So does one that could not be run.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ class ResponseScore(Explained):
         Raises
         ------
         ValueError
-            The analysis was made without ``alignment`` or without ``response``.
+            The analysis was made without ``alignment`` or without ``response``, or no layer was measured.
         """
         if analysis.response is None:
             raise ValueError(
@@ -90,13 +90,14 @@ class ResponseScore(Explained):
             )
         fit = self._fit.explain(analysis)
         information = analysis.response.information * self._trust(analysis)
-        usable = not math.isnan(information) and (analysis.words["status"] == "success").all()
+        sound = not analysis.broken_tensors and (analysis.words["status"] == "success").all()
+        usable = not math.isnan(information) and sound
         terms = self.bounds()
         if usable:
             certainty = self.certainty * analysis.response.certainty
             faults = {**fit["terms"], "response": self.response * (1 - information), "certainty": certainty}
             terms = {name: faults[name] for name in terms}
-        return {"score": float(sum(terms.values())), "terms": terms, "layers": fit["layers"]}
+        return explanation(analysis, terms, fit["layers"])
 
     def _trust(self, analysis: Analysis) -> float:
         """Share of the information that counts."""

@@ -9,6 +9,7 @@ from wwopt.weights.formats.mappings import is_module, is_tensor
 from wwopt.weights.formats.nested import weights_in
 from wwopt.weights.hubs import is_remote
 from wwopt.weights.matrices.difference import subtract
+from wwopt.weights.matrices.faults import Fault, find_faults
 from wwopt.weights.matrices.fused import GATES
 from wwopt.weights.matrices.matrix import WeightMatrix, Weights
 from wwopt.weights.open import open_weights, read_file
@@ -19,9 +20,11 @@ __all__ = [
     "GATES",
     "MODEL_FILES",
     "WEIGHT_FILES",
+    "Fault",
     "NamedTensor",
     "WeightMatrix",
     "Weights",
+    "find_faults",
     "is_module",
     "is_remote",
     "is_tensor",

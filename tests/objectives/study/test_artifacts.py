@@ -35,6 +35,8 @@ def test_no_best_trial_is_said_with_the_reason(network):
 
 def test_complete_trials_that_are_infeasible_are_named():
     """Where networks are complete but broken, the constraint is the reason."""
-    study = run(lambda _: torch.nn.Linear(4, 4), n_trials=2, pruner=optuna.pruners.NopPruner())
+    study = run(
+        lambda _: {"layer.weight": torch.full((64, 64), torch.nan)}, n_trials=2, pruner=optuna.pruners.NopPruner()
+    )
     with pytest.raises(ValueError, match=r"Most common: infeasible by ww_collapsed, ww_trapped, ww_undertrained, "):
         load_best(study)

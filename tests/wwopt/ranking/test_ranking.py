@@ -259,7 +259,16 @@ def test_a_network_without_layers_is_behind():
     """Nothing large enough to analyse is said, not hidden."""
     ranking = wwopt.rank({"small": weights((20, 10)), "good": block(2, 80)})
     assert ranking.table.index.tolist() == ["good", "small"]
-    assert ranking.table.loc["small", "note"] == "no layer is large enough"
+    assert ranking.table.loc["small", "status"] == "not measured"
+    assert ranking.table.loc["small", "note"].startswith("layers.0: 10 eigenvalues, fewer than min_evals=50")
+    assert np.isnan(ranking.table.loc["small", "rank"])
+    assert ranking.best == "good"
+
+
+def test_nothing_measured_is_no_ranking():
+    """Where no candidate was measured there is an error with the reason and the way out, not an order."""
+    with pytest.raises(ValueError, match=r"not measured: .*Lower `min_evals` to 10 or less"):
+        wwopt.rank([weights((20, 10)), weights((20, 10))])
 
 
 def test_the_cache_is_used(tmp_path):

@@ -78,9 +78,10 @@ def test_nothing_finite_is_the_maximum():
     assert SCORE(analysis_of(status=["success"] * 9 + ["non-finite"])) == SCORE.maximum
 
 
-def test_no_layer_is_the_maximum():
-    """A network without a layer large enough cannot win either."""
-    assert SCORE(wwopt.analyze({"fc.weight": np.eye(3)})) == SCORE.maximum
+def test_no_layer_is_no_score():
+    """What was not measured is neither good nor bad: there is no number, but the reason and the way out."""
+    with pytest.raises(ValueError, match=r"No layer was measured: fc: 3 eigenvalues.*Lower `min_evals` to 3"):
+        SCORE(wwopt.analyze({"fc.weight": np.eye(3)}))
 
 
 @pytest.mark.parametrize("status", ["degenerate", "failed"])

@@ -41,7 +41,7 @@ def report(
 ) -> int:
     """Write a self-contained page about MODEL..., with every layer's spectrum.
 
-    Exit status 1 if a layer is broken; 2 if a model cannot be read. The page then shows the others.
+    Exit status 1 if a layer or another tensor is broken; 2 if a model cannot be read. The page then shows the others.
     """
     require("report", "jinja2")
     from wwopt.reporting import render_report  # noqa: PLC0415
@@ -55,7 +55,10 @@ def report(
     out.write_text(render_report(analyses, unreadable=unreadable), encoding="utf-8")
     if not quiet:
         typer.echo(f"{out}: {', '.join(analyses)}")
-    broken = any((analysis.details["status"] != "success").any() for analysis in analyses.values())
+    broken = any(
+        bool(analysis.broken_tensors) or (analysis.details["status"] != "success").any()
+        for analysis in analyses.values()
+    )
     return BAD_INPUT if unreadable else FINDING if broken else DONE
 
 

@@ -24,11 +24,13 @@ NAMED = 4  # weights left out for the same reason that are named one by one
 
 
 def analysis_json(analysis: Analysis) -> dict[str, Any]:
-    """All of an analysis but the spectra as plain values, NaN as null."""
-    score = default_score(analysis).explain(analysis)
+    """All of an analysis but the spectra as plain values, NaN as null; no score where no layer was measured."""
+    scored = None if analysis.unmeasured else default_score(analysis).explain(analysis)
     return {
-        "score": score["score"],
-        "terms": score["terms"],
+        "score": scored and scored["score"],
+        "terms": scored and scored["terms"],
+        "not_measured": analysis.unmeasured or None,
+        "faults": json.loads(analysis.faults.to_json(orient="records")),
         "summary": {name: None if math.isnan(value) else value for name, value in analysis.summary.items()},
         "details": json.loads(analysis.details.to_json(orient="records", double_precision=15)),
         "skipped": json.loads(analysis.skipped.to_json(orient="records")),
@@ -41,6 +43,9 @@ def print_analysis(analysis: Analysis, *, remarks: bool = True) -> None:
     console.print(_layers(analysis, wide=console.width >= WIDE))
     for line in _left_out(analysis) if remarks else ():
         console.print(plain(line), soft_wrap=True)
+    for finding in analysis.findings:
+        if finding.row is None:
+            console.print(plain(f"{finding.severity}: {finding}"), soft_wrap=True)
     _print_score(console, analysis)
 
 
@@ -84,6 +89,9 @@ def _left_out(analysis: Analysis) -> list[str]:
 
 
 def _print_score(console: Console, analysis: Analysis) -> None:
+    if analysis.unmeasured:
+        console.print(plain(f"Not measured, so there is no score: {analysis.unmeasured}"), soft_wrap=True)
+        return
     score = default_score(analysis)
     explanation = score.explain(analysis)
     terms = ", ".join(f"{name} {value:.2f}" for name, value in explanation["terms"].items())

@@ -54,7 +54,7 @@ def print_ranking(ranking: Ranking, *, remarks: bool = True) -> None:
 
 def _rank(row: dict[Any, Any]) -> str:
     """Format a rank: 1, or 1 (1-3) with the range of a bootstrap over the layers."""
-    if row["status"] == "unreadable":
+    if math.isnan(row["rank"]):
         return "-"
     low, high = row["rank_low"], row["rank_high"]
     interval = "" if math.isnan(low) or low == high else f" ({low:.0f}-{high:.0f})"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -33,8 +34,11 @@ PARAMETRIZATIONS = "parametrizations"
 
 
 def read_module(model: torch.nn.Module) -> Iterator[NamedTensor]:
-    """Describe the parameters of a model in the order of its modules; parametrised ones as they take effect."""
-    identities = Identities()
+    """Describe the parameters of a model in the order of its modules; parametrised ones as they take effect.
+
+    Buffers that the model saves follow those of their module; they are known as such.
+    """
+    identities, buffers = Identities(), Identities()
     for path, module in model.named_modules():
         if PARAMETRIZATIONS in path.split("."):
             continue
@@ -42,6 +46,8 @@ def read_module(model: torch.nn.Module) -> Iterator[NamedTensor]:
         for key, tensor in _parameters(module):
             name = f"{path}.{key}" if path else key
             yield describe_torch(name, tensor, identities, layer_type if key == "weight" else None)
+        for key, tensor in _buffers(module):
+            yield replace(describe_torch(f"{path}.{key}" if path else key, tensor, buffers), buffer=True)
 
 
 def configuration(model: torch.nn.Module) -> dict[str, Any]:
@@ -59,5 +65,17 @@ def _parameters(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
             yield key, copy.deepcopy(parametrization).eval()()  # in training some change their state when evaluated
     yield from module.named_parameters(recurse=False)
     for key, buffer in module.named_buffers(recurse=False):
-        if key.endswith(("_u", "_v")) and hasattr(module, f"{key[:-2]}_orig"):  # the vectors of the older spectral norm
+        if _is_of_spectral_norm(module, key):
             yield key, buffer
+
+
+def _buffers(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    passing = module._non_persistent_buffers_set  # noqa: SLF001  (torch tells it nowhere else)
+    for key, buffer in module.named_buffers(recurse=False):
+        if key not in passing and not _is_of_spectral_norm(module, key):
+            yield key, buffer
+
+
+def _is_of_spectral_norm(module: torch.nn.Module, key: str) -> bool:
+    """Whether a buffer is one of the two vectors of the older spectral norm."""
+    return key.endswith(("_u", "_v")) and hasattr(module, f"{key[:-2]}_orig")

@@ -6,7 +6,8 @@ import json
 import math
 import zipfile
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -37,15 +38,19 @@ PT2_DTYPES = {
     9: "complex32", 10: "complex64", 11: "complex128", 12: "bool", 13: "bfloat16", 28: "uint16",
     29: "float8_e4m3fn", 30: "float8_e5m2", 31: "float8_e4m3fnuz", 32: "float8_e5m2fnuz",
 }  # fmt: skip
+BUFFER = "buffer"  # in place of a layer's type
 NOTHING = InArray(np.empty((0, 0)))
 
 
 def read_torch(path: Path) -> Iterator[NamedTensor]:
     """Describe the tensors of a file by ``torch.save`` or ``torch.jit.save``; each is read when asked for."""
     container = read_container(path)
-    storages = _StorageMap(path, container.storages)
+    storages, buffers = (_StorageMap(path, container.storages) for _ in range(2))
     for name, value, layer_type in _tensors(container, path):
-        if isinstance(value, StoredTensor):
+        if layer_type == BUFFER:
+            if isinstance(value, StoredTensor):
+                yield replace(buffers.describe(name, value, None), buffer=True)
+        elif isinstance(value, StoredTensor):
             yield storages.describe(name, value, layer_type)
         elif isinstance(value, Unreadable):
             yield NamedTensor(name, (0, 0), "", NOTHING, unusable=f"a tensor that is {value.reason}")
@@ -161,9 +166,28 @@ def _walk(root: Record) -> Iterator[tuple[str, object, str | None]]:
         for key, value in own.items() if isinstance(own, Mapping) else ():
             if _is_tensor(value):
                 yield f"{prefix}{key}", value, LAYER_TYPES.get(record.class_name) if key == "weight" else None
+        yield from ((f"{prefix}{key}", value, BUFFER) for key, value in _buffers(state))
         children = state.get("_modules", state)
         named = children.items() if isinstance(children, Mapping) else ()
         waiting += reversed([(f"{prefix}{key}.", child) for key, child in named if isinstance(child, Record)])
+
+
+def _buffers(state: Mapping[Any, Any]) -> Iterator[tuple[str, object]]:
+    """Yield the buffers that a module saves."""
+    own, buffers = state.get("_parameters"), state.get("_buffers")
+    passing = _items(state.get("_non_persistent_buffers_set"))
+    if isinstance(own, Mapping) and isinstance(buffers, Mapping):
+        for key, value in buffers.items():
+            norm = str(key).endswith(("_u", "_v")) and f"{key[:-2]}_orig" in own  # restored with the weight
+            if _is_tensor(value) and not norm and key not in passing:
+                yield str(key), value
+
+
+def _items(pickled: object) -> list[Any]:
+    """Items of a set, which is kept as a record: what it was called with, or what was added to it."""
+    if not isinstance(pickled, Record):
+        return []
+    return [*pickled.items, *(item for items in pickled.arguments if isinstance(items, list) for item in items)]
 
 
 def _is_tensor(value: object) -> bool:

@@ -45,24 +45,35 @@ def to_matrices(tensors: Iterable[NamedTensor], config: Mapping[str, Any] | None
     ValueError
         Two tensors come out under the same name.
     """
-    layers = _by_layer(restore_weights(tensors))
+    tensors = list(tensors)
+    layers = _by_layer(restore_weights([tensor for tensor in tensors if not tensor.buffer]))
     names = {tensor.name: layer for layer, tensor in layers.items()}
     matrices: list[WeightMatrix] = []
     skipped: list[tuple[str, str]] = []
     vectors: list[tuple[int, NamedTensor]] = []
+    rest = [replace(tensor, name=_unwrapped(tensor.name)) for tensor in tensors if tensor.buffer]
     for layer, tensor in layers.items():
         reason = _reason_to_skip(layer, tensor, names)
         if reason is not None:
             skipped.append((layer, reason))
+            rest.append(replace(tensor, name=layer))
         elif len(tensor.shape) > 1:
             matrices += [_to_matrix(name, part) for name, part in split(_squeezed(tensor), layer, layers, config or {})]
         elif len(tensor.shape) == 1 and tensor.unusable is None and is_weight_dtype(tensor.dtype):
             weight = ".weight" if tensor.name.endswith(".weight") else ""
             vectors.append((len(matrices), replace(tensor, name=layer + weight)))
+        elif not tensor.shape:
+            rest.append(replace(tensor, name=layer))
     twice = next((name for name, count in Counter(matrix.name for matrix in matrices).items() if count > 1), None)
     if twice is not None:
         raise ValueError(f"Two tensors of the source come out as the layer {twice!r}; rename one of them.")
-    return Weights(tuple(matrices), tuple(skipped), tuple(vectors))
+    return Weights(tuple(matrices), tuple(skipped), tuple(vectors), tuple(filter(_has_values, rest)))
+
+
+def _has_values(tensor: NamedTensor) -> bool:
+    """Whether a tensor holds numbers of its own: of a weight's type, or a count of batches."""
+    known = is_weight_dtype(tensor.dtype) or tensor.name.endswith("num_batches_tracked")
+    return known and tensor.unusable is None and tensor.same_as is None and 0 not in tensor.shape
 
 
 def layer_name(tensor_name: str) -> str:
@@ -142,6 +153,7 @@ def _to_matrix(name: str, tensor: NamedTensor) -> WeightMatrix:
         read=Stacked(tensor.read, rows, columns, transpose=n < m),
         scale=math.sqrt(0.5) if len(tensor.shape) == 4 else 1.0,
         transposed=n < m,
+        tensor=tensor.name,
     )
 
 

@@ -77,7 +77,8 @@ def read_adapter(folder: Path, read_file: Callable[[Path], Iterable[NamedTensor]
     products = [_product(layer, pair, config) for layer, pair in factors.items()]
     matrices = [product for product in products if isinstance(product, WeightMatrix)]
     skipped = [product for product in products if not isinstance(product, WeightMatrix)]
-    return Weights((*matrices, *whole.matrices), (*skipped, *whole.skipped))
+    rest = (*(vector for _, vector in whole.vectors), *whole.rest)
+    return Weights((*matrices, *whole.matrices), (*skipped, *whole.skipped), rest=rest)
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class WeightMatrix:
         Largest possible rank of a product of thin factors; None for a matrix that is stored whole.
     transposed : bool
         Whether the rows of the stack are the columns of the stored matrices.
+    tensor : str
+        Name of the tensor that holds it; empty where it is made of several.
     """
 
     name: str
@@ -44,6 +46,7 @@ class WeightMatrix:
     scale: float = 1.0
     rank: int | None = None
     transposed: bool = False
+    tensor: str = ""
 
     @property
     def num_evals(self) -> int:
@@ -68,8 +71,11 @@ class Weights:
         Names of the tensors that are left out, and the reasons.
     vectors : tuple of (int, NamedTensor)
         Biases, scales and running statistics, each with the number of matrices before it.
+    rest : tuple of NamedTensor
+        Other numbers that the network computes with: scalars, a module's buffers, and what has a shape of no layer.
     """
 
     matrices: tuple[WeightMatrix, ...]
     skipped: tuple[tuple[str, str], ...]
     vectors: tuple[tuple[int, NamedTensor], ...] = ()
+    rest: tuple[NamedTensor, ...] = ()

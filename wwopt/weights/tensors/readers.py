@@ -41,7 +41,7 @@ class InTorch:
     def __call__(self) -> Values:
         """Return a view where NumPy knows the type and the tensor is on the CPU, else a copy."""
         tensor = self.tensor.detach().cpu()
-        if str(tensor.dtype) not in ("torch.float64", "torch.float32", "torch.float16"):
+        if str(tensor.dtype) not in ("torch.float64", "torch.float32", "torch.float16", "torch.int64"):
             tensor = tensor.float()
         values: Values = tensor.numpy()
         return values

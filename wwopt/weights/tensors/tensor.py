@@ -32,6 +32,8 @@ class NamedTensor:
         Name of an earlier tensor that shares its memory.
     unusable : str or None
         Reason why it cannot be read, e.g. that it is on the meta device.
+    buffer : bool
+        Whether a module holds it beside its parameters: a statistic or a constant, never a layer.
     """
 
     name: str
@@ -41,3 +43,4 @@ class NamedTensor:
     layer_type: str | None = None
     same_as: str | None = None
     unusable: str | None = None
+    buffer: bool = False

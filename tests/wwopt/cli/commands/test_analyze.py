@@ -19,6 +19,21 @@ def test_analyze_prints_layers_and_score(checkpoint, capsys):
     assert "AlphaScore" in out
 
 
+def test_what_was_not_measured_has_no_score(tmp_path, capsys):
+    """A network of small layers is neither good nor broken: the reason instead of a score, and exit status 0."""
+    path = tmp_path / "small.pt"
+    torch.save(torch.nn.Linear(32, 16).state_dict(), path)
+    assert run(["analyze", str(path)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Not measured, so there is no score" in out
+    assert "Lower `min_evals` to 16 or less." in out
+    assert "AlphaScore" not in out
+    assert run(["analyze", str(path), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["score"] is None
+    assert "16 eigenvalues" in answer["not_measured"]
+
+
 def test_analyze_json_is_json(checkpoint, capsys, tmp_path):
     """A program gets every number, and the saved analysis is the same."""
     assert run(["analyze", str(checkpoint), "--json", "--out", str(tmp_path / "a.npz")]) == 0
