@@ -49,10 +49,13 @@ def test_evaluations_are_spaced_by_what_they_cost(network):
     assert list(run(train).trials[0].intermediate_values) == [0, 1, 3, 7]
 
 
-@pytest.mark.parametrize("bad", ["diverged", "collapsed"])
-def test_a_broken_network_is_pruned_at_the_first_evaluation(network, diverged, bad):
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [("not finite", "broken: 100% of the network is not finite"), ("collapsed", "collapsed: a stable")],
+)
+def test_a_broken_network_is_pruned_at_the_first_evaluation(network, diverged, bad, reason):
     """Collapse and divergence are seen at once, the reason is kept, and the trial is infeasible."""
-    model = diverged if bad == "diverged" else network(6.0)
+    model = network(6.0) if bad == "collapsed" else diverged
     trained = []
 
     def train(trial):
@@ -63,7 +66,7 @@ def test_a_broken_network_is_pruned_at_the_first_evaluation(network, diverged, b
     trial = run(train, n_steps=10).trials[0]
     assert trial.state == TrialState.PRUNED
     assert trained == [0]
-    assert trial.user_attrs["ww_pruned_by"].startswith("collapsed")
+    assert trial.user_attrs["ww_pruned_by"].startswith(reason)
     assert max(trial.constraints.values()) > 0
 
 

@@ -174,17 +174,32 @@ class Analysis:
         estimator: EstimatorName = self.settings.get("estimator", "mle")
         return estimator
 
+    @property
+    def is_difference(self) -> bool:
+        """Whether the numbers are those of differences to a base."""
+        return self.settings.get("base") is not None
+
     @cached_property
     def findings(self) -> tuple[Finding, ...]:
         """What is wrong with the layers, the most severe first; see the catalogue in docs/findings.md."""
-        difference = self.settings.get("base") is not None
         return diagnose(
             self.numbers,
             self.words,
             estimator=self.estimator,
-            difference=difference,
+            difference=self.is_difference,
             faults=self.broken_tensors.items(),
         )
+
+    def findings_of(self, row: int) -> tuple[Finding, ...]:
+        """Return what is wrong with the layer in one row of ``details``, the most severe first."""
+        return tuple(self._findings_by_row.get(row, ()))
+
+    @cached_property
+    def _findings_by_row(self) -> dict[int | None, list[Finding]]:
+        rows: dict[int | None, list[Finding]] = {}
+        for finding in self.findings:
+            rows.setdefault(finding.row, []).append(finding)
+        return rows
 
     @cached_property
     def summary(self) -> dict[str, float]:

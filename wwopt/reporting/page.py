@@ -152,10 +152,8 @@ def _score(analysis: Analysis) -> dict[str, Any]:
 
 
 def _layers(analysis: Analysis) -> list[dict[str, Any]]:
-    found: dict[int | None, list[Finding]] = {}
-    for finding in analysis.findings:
-        found.setdefault(finding.row, []).append(finding)
-    return [_layer(row, found.get(index, [])) for index, row in enumerate(analysis.details.to_dict(orient="records"))]
+    rows = analysis.details.to_dict(orient="records")
+    return [_layer(row, analysis.findings_of(index)) for index, row in enumerate(rows)]
 
 
 def _layer(row: Mapping[Any, Any], findings: Sequence[Finding]) -> dict[str, Any]:

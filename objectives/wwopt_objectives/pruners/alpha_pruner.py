@@ -29,8 +29,7 @@ class AlphaPruner(BasePruner):
     """Prune trainings whose weights say that they have failed or cannot become the best.
 
     - From the first evaluation of the first trial on, it prunes what has collapsed or diverged, which shows in the
-      weights on an absolute scale: layers that are not finite or degenerate, a stable rank below 1.5, a trap
-      energy above 0.1.
+      weights on an absolute scale: what `Analysis.findings` calls broken. See docs/findings.md.
     - After ``n_warmup_steps`` and once ``n_min_trials`` have finished, it prunes what cannot become the best any more.
       The best score that a trial can still reach is its score now less the largest fall that a finished trial had from
       the same step on, or less its own present slope extended to the end, where that is more; so it holds for any

@@ -8,21 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from wwopt.diagnosis import distance_from_range
 from wwopt.engine.analyze import analyze
 from wwopt.engine.check_options import check_options
 from wwopt.score import AlphaScore
 from wwopt_objectives.training.distributed import from_rank_zero
 from wwopt_objectives.training.freezing import Freezer
 from wwopt_objectives.training.reports import ADVICE, LayerReport, MonitorReport
-from wwopt_objectives.trial.network_health import MAX_TRAP_ENERGY, MIN_STABLE_RANK
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
+    from wwopt.diagnosis import Finding
     from wwopt.score import Score
-    from wwopt_objectives.training.reports import LayerVerdict
+    from wwopt_objectives.training.reports import TrainingStage
 
 __all__ = ["AlphaMonitor"]
 
+BY_ALPHA = ("under-trained", "over-trained")  # findings that say nothing of a layer still close to noise
 NOISE_DISTANCE = 0.1  # nearer to noise than this, alpha says nothing yet
 CONVERGED_CHANGE = 0.1  # most that alpha of a converged layer moves, relative to its smallest value
 CONVERGED_REPORTS = 3  # over which it moves no more than that
@@ -53,7 +55,7 @@ class AlphaMonitor:
     >>> import torch
     >>> monitor = AlphaMonitor(torch.nn.Linear(100, 100))
     >>> [layer.verdict for layer in monitor.step(0).layers]
-    ['too early']
+    ['noise']
     """
 
     def __init__(
@@ -85,10 +87,10 @@ class AlphaMonitor:
         """Diagnose the network as it is, or from an analysis of it that was made already; on this process alone."""
         if analysis is None:
             analysis = analyze(self.model, **{"progress": False, **self._analyze_options})
-        rows = [{str(key): value for key, value in row.items()} for row in analysis.details.to_dict(orient="records")]
-        for row in rows:
-            self._alphas.setdefault(row["name"], []).append(row["alpha"])
-        return MonitorReport(step, self._score(analysis), tuple(map(self._layer_report, rows)), analysis)
+        for name, alpha in zip(analysis.words["name"], analysis.numbers["alpha"].tolist(), strict=True):
+            self._alphas.setdefault(name, []).append(alpha)
+        layers = tuple(self._layer_report(analysis, row) for row in range(len(analysis.words["name"])))
+        return MonitorReport(step, self._score(analysis), layers, analysis)
 
     def add(self, report: MonitorReport) -> None:
         """Keep a report in ``history``, and freeze what has converged where that was asked for."""
@@ -118,23 +120,26 @@ class AlphaMonitor:
         moving = {modules[layer.name] for layer in report.layers if layer.verdict != "converged"}
         return [name for name in report.named("converged") if modules[name] not in moving]
 
-    def _layer_report(self, row: dict[str, Any]) -> LayerReport:
-        verdict, alphas = self._verdict(row), self._alphas[row["name"]]
+    def _layer_report(self, analysis: Analysis, row: int) -> LayerReport:
+        name, findings = str(analysis.words["name"][row]), analysis.findings_of(row)
+        alphas = self._alphas[name]
         change = alphas[-1] - alphas[-2] if len(alphas) > 1 else math.nan
-        return LayerReport(row["name"], row["alpha"], change, verdict, row["name"] in self.frozen, ADVICE[verdict])
+        verdict, advice = self._verdict(analysis, row, findings)
+        return LayerReport(name, alphas[-1], change, verdict, name in self.frozen, advice, findings)
 
-    def _verdict(self, row: dict[str, Any]) -> LayerVerdict:
-        rules: tuple[tuple[LayerVerdict, bool], ...] = (
-            ("broken", row["status"] != "success"),
-            ("collapsed", row["stable_rank"] < MIN_STABLE_RANK),
-            ("trapped", row["trap_energy"] > MAX_TRAP_ENERGY),
-            ("too early", row["rand_distance"] < NOISE_DISTANCE),
-            ("under-trained", row["alpha"] > 6),
-            ("over-trained", row["alpha"] < 2),
-            ("converged", self._has_converged(row["name"])),
-        )
-        return next((verdict for verdict, holds in rules if holds), "training")
+    def _verdict(self, analysis: Analysis, row: int, findings: tuple[Finding, ...]) -> tuple[str, str]:
+        """Return what a layer is called, its first finding or how far it has got, and the advice on that."""
+        if findings and findings[0].key not in BY_ALPHA:
+            return findings[0].key, findings[0].advice
+        if analysis.numbers["rand_distance"][row] < NOISE_DISTANCE:
+            return "too early", ADVICE["too early"]
+        if findings:
+            return findings[0].key, findings[0].advice
+        stage: TrainingStage = "converged" if self._has_converged(analysis, row) else "training"
+        return stage, ADVICE[stage]
 
-    def _has_converged(self, name: str) -> bool:
-        alphas = self._alphas[name][-CONVERGED_REPORTS:]
-        return len(alphas) == CONVERGED_REPORTS and max(alphas) - min(alphas) <= CONVERGED_CHANGE * min(alphas)
+    def _has_converged(self, analysis: Analysis, row: int) -> bool:
+        """Whether alpha lies within its range, whatever its standard error, and is steady."""
+        alphas = self._alphas[str(analysis.words["name"][row])][-CONVERGED_REPORTS:]
+        steady = len(alphas) == CONVERGED_REPORTS and max(alphas) - min(alphas) <= CONVERGED_CHANGE * min(alphas)
+        return steady and distance_from_range(alphas[-1], analysis.estimator) == 0

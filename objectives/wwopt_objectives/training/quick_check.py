@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wwopt.diagnosis import MAX_TRAP_ENERGY, MIN_STABLE_RANK
 from wwopt.engine.settings import Settings
 from wwopt.null import correlation_traps
 from wwopt.weights import open_weights
-from wwopt_objectives.trial.network_health import MAX_TRAP_ENERGY, MIN_STABLE_RANK
 
 if TYPE_CHECKING:
     from wwopt.arrays import Values

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
+    from wwopt.diagnosis import Finding
 
-__all__ = ["ADVICE", "LayerReport", "LayerVerdict", "MonitorReport"]
+__all__ = ["ADVICE", "LayerReport", "MonitorReport", "TrainingStage"]
 
-LayerVerdict = Literal[
-    "broken", "collapsed", "trapped", "too early", "under-trained", "over-trained", "converged", "training"
-]
+COLUMNS = ["name", "alpha", "change", "verdict", "frozen", "advice"]  # of the table
+TrainingStage = Literal["too early", "converged", "training"]
 
-BROKEN = ("broken", "collapsed", "trapped")
-
-ADVICE: dict[LayerVerdict, str] = {
-    "broken": "values that are not finite or all zero: go back to an earlier checkpoint, lower the learning rate",
-    "collapsed": "nearly rank one: lower the learning rate or the weight decay",
-    "trapped": "a few elements hold much of the energy: lower the learning rate or clip the gradients",
-    "too early": "still like noise: train on, or raise the learning rate",
-    "under-trained": "alpha above 6: train longer, raise the learning rate, or make the layer smaller",
-    "over-trained": "alpha below 2: regularise more, add data, or stop earlier",
-    "converged": "alpha between 2 and 6 and steady: it may be frozen",
-    "training": "alpha between 2 and 6 and moving",
+ADVICE: dict[TrainingStage, str] = {
+    "too early": "still close to noise: train on, or raise the learning rate",
+    "converged": "alpha within its range and steady: it may be frozen",
+    "training": "alpha moving, or not clearly out of its range",
 }
 
 
@@ -43,25 +36,28 @@ class LayerReport:
     change : float
         Change of alpha since the report before, NaN at the first.
     verdict : str
-        ``broken``, ``collapsed``, ``trapped``, ``too early`` (still like noise), ``under-trained``,
-        ``over-trained``, ``converged``, or ``training``.
+        Key of its most severe finding, such as ``collapsed`` or ``under-trained``; without one ``too early`` (still
+        close to noise), ``converged`` or ``training``.
     frozen : bool
         Whether the monitor has frozen it.
     advice : str
         What is commonly done about it; advice, not a finding.
+    findings : tuple of wwopt.diagnosis.Finding
+        What is wrong with it, the most severe first; those of the analysis.
     """
 
     name: str
     alpha: float
     change: float
-    verdict: LayerVerdict
+    verdict: str
     frozen: bool
     advice: str
+    findings: tuple[Finding, ...] = field(default=(), repr=False)
 
     @property
     def broken(self) -> bool:
-        """Whether it is broken, collapsed or trapped."""
-        return self.verdict in BROKEN
+        """Whether a finding says that it is broken."""
+        return any(finding.severity == "broken" for finding in self.findings)
 
 
 @dataclass(frozen=True)
@@ -87,16 +83,14 @@ class MonitorReport:
 
     @property
     def broken(self) -> bool:
-        """Whether training on is pointless: a layer has collapsed, diverged or is not finite."""
-        return any(layer.broken for layer in self.layers)
+        """Whether training on is pointless: a layer has collapsed, diverged or is not finite, or another tensor is."""
+        return any(finding.severity == "broken" for finding in self.analysis.findings)
 
     @property
     def table(self) -> pd.DataFrame:
         """A row per layer: name, alpha, change of alpha since the report before, verdict, whether frozen, advice."""
-        return pd.DataFrame(
-            [vars(layer) for layer in self.layers], columns=[field.name for field in fields(LayerReport)]
-        )
+        return pd.DataFrame([vars(layer) for layer in self.layers], columns=COLUMNS)
 
-    def named(self, verdict: LayerVerdict) -> tuple[str, ...]:
+    def named(self, verdict: str) -> tuple[str, ...]:
         """Names of the layers with a verdict."""
         return tuple(layer.name for layer in self.layers if layer.verdict == verdict)

@@ -161,5 +161,5 @@ class TrainingCallback:
 
 
 def _broken_layers(report: MonitorReport) -> str | None:
-    broken = [f"{layer.name} is {layer.verdict}" for layer in report.layers if layer.broken]
+    broken = [str(finding) for finding in report.analysis.findings if finding.severity == "broken"]
     return "; ".join(broken) or None

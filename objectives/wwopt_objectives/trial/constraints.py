@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wwopt_objectives.trial.network_health import MAX_TRAP_ENERGY, MIN_STABLE_RANK, health_of
+from wwopt.diagnosis import MAX_TRAP_ENERGY, MIN_STABLE_RANK
+from wwopt_objectives.trial.network_health import health_of
 
 if TYPE_CHECKING:
     import optuna
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["CONSTRAINTS", "apply_constraints", "fail_constraints"]
 
 CONSTRAINTS = ("ww_collapsed", "ww_trapped", "ww_undertrained", "ww_unusable")
-MAX_SHARE_OVER_6 = 0.5
+MAX_SHARE_UNDER_TRAINED = 0.5
 FAILED = 1.0
 
 
@@ -25,8 +26,8 @@ def apply_constraints(trial: optuna.Trial, analysis: Analysis) -> dict[str, floa
 
     - ``ww_collapsed``: 1.5 less the smallest stable rank of a layer;
     - ``ww_trapped``: the largest trap energy of a layer, less 0.1;
-    - ``ww_undertrained``: the share of layers with alpha above 6, less 0.5;
-    - ``ww_unusable``: the share of layers that are not finite, degenerate or without a fit.
+    - ``ww_undertrained``: the share of layers that `Analysis.findings` calls under-trained, less 0.5;
+    - ``ww_unusable``: the share of layers that are not finite, zero or of rank one.
 
     Parameters
     ----------
@@ -64,14 +65,13 @@ def fail_constraints(trial: optuna.Trial) -> None:
 
 
 def _values(analysis: Analysis) -> dict[str, float]:
-    status = analysis.words["status"]
-    if not (status == "success").any() or (status == "non-finite").any():
+    health, keys = health_of(analysis), [finding.key for finding in analysis.findings]
+    if health.unusable == 1 or "non-finite" in keys:
         return dict.fromkeys(CONSTRAINTS, FAILED)
-    health = health_of(analysis)
     return {
         "ww_collapsed": MIN_STABLE_RANK - health.stable_rank,
         "ww_trapped": health.trap_energy - MAX_TRAP_ENERGY,
-        "ww_undertrained": float((analysis.numbers["alpha"] > 6).mean()) - MAX_SHARE_OVER_6,
+        "ww_undertrained": keys.count("under-trained") / len(analysis.words["status"]) - MAX_SHARE_UNDER_TRAINED,
         "ww_unusable": health.unusable,
     }
 

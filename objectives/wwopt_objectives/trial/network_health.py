@@ -1,4 +1,4 @@
-"""Health of a network: the signs of collapse and divergence, and the limits beyond which it is broken."""
+"""Health of a network: the signs of collapse and divergence, as a trial keeps them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wwopt.diagnosis import MAX_TRAP_ENERGY, MIN_STABLE_RANK
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from wwopt.analysis import Analysis
+    from wwopt.diagnosis import Finding
 
-__all__ = ["MAX_TRAP_ENERGY", "MIN_STABLE_RANK", "Health", "broken_reason", "health_of"]
+__all__ = ["Health", "broken_reason", "health_of"]
 
-MIN_STABLE_RANK = 1.5  # a layer below it has collapsed: it passes on next to nothing but one direction
-MAX_TRAP_ENERGY = 0.1  # a layer above it has diverged: a few stray elements hold that share of its energy
+UNUSABLE = ("non-finite", "zero", "degenerate")  # keys of findings about layers whose other numbers say nothing
 
 
 class Health(NamedTuple):
@@ -21,9 +25,9 @@ class Health(NamedTuple):
     Attributes
     ----------
     unusable : float
-        Share of the layers that are not finite, degenerate or without a fit.
+        Share of the layers that are not finite, zero or of rank one; 1 where a tensor that is not analysed is broken.
     stable_rank : float
-        The smallest stable rank of a layer.
+        The smallest stable rank of a layer; of differences to a base, which may be of any rank, no less than the limit.
     trap_energy : float
         The largest share of a layer's energy in elements that stand out.
     """
@@ -35,22 +39,30 @@ class Health(NamedTuple):
 
 def health_of(analysis: Analysis) -> Health:
     """Read the health of a network from its analysis; one without any layer is as bad as can be."""
-    usable, rows = analysis.words["status"] == "success", analysis.numbers
-    if not len(usable):
+    rows, n_layers = analysis.numbers, len(analysis.words["status"])
+    if not n_layers:
         return Health(unusable=1.0, stable_rank=0.0, trap_energy=0.0)
+    stable_rank = float(np.nan_to_num(rows["stable_rank"]).min())
     return Health(
-        unusable=float(1 - usable.mean()),
-        stable_rank=float(np.nan_to_num(rows["stable_rank"]).min()),
+        unusable=_unusable(analysis.findings, n_layers),
+        stable_rank=max(stable_rank, MIN_STABLE_RANK) if analysis.is_difference else stable_rank,
         trap_energy=float(np.nan_to_num(rows["trap_energy"]).max()),
     )
 
 
 def broken_reason(health: Health, step: int) -> str | None:
-    """Say that a network has collapsed or diverged at a step; None where it has not."""
+    """Say that a network is broken, has collapsed or diverged at a step; None where it has not."""
     if health.unusable > 0:
-        return f"collapsed: {health.unusable:.0%} of the layers cannot be fitted at step {step}"
+        return f"broken: {health.unusable:.0%} of the network is not finite, zero or of rank one at step {step}"
     if health.stable_rank < MIN_STABLE_RANK:
         return f"collapsed: a stable rank of {health.stable_rank:.2f} at step {step}"
     if health.trap_energy > MAX_TRAP_ENERGY:
         return f"diverged: {health.trap_energy:.0%} of a layer's energy in stray elements at step {step}"
     return None
+
+
+def _unusable(findings: Iterable[Finding], n_layers: int) -> float:
+    broken = [finding for finding in findings if finding.severity == "broken"]
+    if any(finding.row is None for finding in broken):
+        return 1.0
+    return len({finding.row for finding in broken if finding.key in UNUSABLE}) / n_layers

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 
+import wwopt.powerlaw
+from wwopt.reporting.verdict import judge
 from wwopt_objectives import AlphaMonitor
 
 
@@ -28,12 +30,15 @@ def stray(weights):
 @pytest.mark.parametrize(
     ("make", "verdict"),
     [
-        (lambda network, diverged: diverged, "broken"),
+        (lambda network, diverged: diverged, "non-finite"),
+        (lambda network, diverged: {"layer.weight": torch.zeros(64, 64)}, "zero"),
+        (lambda network, diverged: {"layer.weight": torch.eye(64)}, "no-fit"),
         (lambda network, diverged: network(6.0), "collapsed"),
-        (lambda network, diverged: stray(network(0.2)), "trapped"),
-        (lambda network, diverged: {"layer.weight": torch.randn(64, 64)}, "too early"),
+        (lambda network, diverged: stray(network(0.2)), "diverged"),
+        (lambda network, diverged: {"layer.weight": torch.randn(64, 64)}, "noise"),
         (lambda network, diverged: network(0.5), "training"),
-        (lambda network, diverged: network(0.65), "over-trained"),
+        (lambda network, diverged: network(0.65), "training"),
+        (lambda network, diverged: network(0.8), "over-trained"),
     ],
 )
 def test_verdicts(network, diverged, make, verdict):
@@ -42,7 +47,8 @@ def test_verdicts(network, diverged, make, verdict):
     report = AlphaMonitor(Model(make(network, diverged))).step(0)
     assert report.layers[0].verdict == verdict, report.analysis.details.T
     assert report.layers[0].advice
-    assert report.broken == (verdict in ("broken", "collapsed", "trapped"))
+    assert report.broken == (verdict in ("non-finite", "zero", "collapsed", "diverged"))
+    assert report.layers[0].findings == report.analysis.findings
 
 
 def test_a_steady_layer_has_converged(network):
@@ -89,3 +95,23 @@ def test_an_unknown_option_is_named():
         AlphaMonitor(torch.nn.Linear(64, 64), frezee=True)
     with pytest.raises(TypeError, match="`nope` is not an option of `AlphaMonitor`; its options are freeze"):
         AlphaMonitor(torch.nn.Linear(64, 64), nope=1)
+
+
+@pytest.mark.parametrize("estimator", ["mle", "hill", "peak"])
+def test_only_an_alpha_within_the_estimators_range_converges(network, estimator):
+    """A steady layer that is out of the range of its estimator is not frozen, whatever that of another is."""
+    model = Model(network(0.25))
+    monitor = AlphaMonitor(model, estimator=estimator, freeze=True)
+    reports = [monitor.step(step) for step in range(3)]
+    within = wwopt.powerlaw.ESTIMATORS[estimator].warning(reports[-1].layers[0].alpha) == ""
+    assert (monitor.frozen == ("layer",)) == within, reports[-1].layers
+    assert estimator != "hill" or not within
+
+
+def test_the_report_and_the_monitor_agree():
+    """An identity matrix, as in a new recurrent network, has the same finding in both."""
+    report = AlphaMonitor(Model({"layer.weight": torch.eye(64)})).step(0)
+    (advice,) = judge(report.analysis).advice
+    assert advice.findings == report.layers[0].findings
+    assert advice.text == report.layers[0].advice
+    assert not report.broken
