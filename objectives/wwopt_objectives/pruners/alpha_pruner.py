@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     import optuna
     from optuna.trial import FrozenTrial
 
+    from wwopt.arrays import Floats
+
 __all__ = ["AlphaPruner"]
 
+OBJECTIVES = ("score", "loss")
 WARMUP = 0.25  # share of a training after which its score says something about its end
 
 
@@ -33,7 +36,9 @@ class AlphaPruner(BasePruner):
     - After ``n_warmup_steps`` and once ``n_min_trials`` have finished, it prunes what cannot become the best any more.
       The best score that a trial can still reach is its score now less the largest fall that a finished trial had from
       the same step on, or less its own present slope extended to the end, where that is more; so it holds for any
-      score. What it must reach is the best finished score and a margin, or with several directions the median one.
+      score. What it must reach is the best finished score and a margin. Where the training loss is a second objective,
+      the same is asked of the loss, and only a trial that falls short of one finished trial and of the median in both
+      is pruned: any other may still belong to the Pareto front.
 
     Parameters
     ----------
@@ -48,7 +53,7 @@ class AlphaPruner(BasePruner):
         Finished trials that were still training at the same step, before a score is compared with theirs.
     margin : float
         How much worse than the best finished trial a training may be and go on, as a share of the distance
-        from the best to the median finished trial.
+        from the best to the median finished trial; of each objective.
     wrapped_pruner : BasePruner, optional
         Another pruner, asked where this one finds no reason.
 
@@ -115,22 +120,28 @@ class AlphaPruner(BasePruner):
         remaining = n_steps - 1 - state.step
         if len(comparable) < self._n_min_trials or remaining <= 0 or not self._is_due(state, n_steps):
             return None
-        fall = max(state.slope * remaining, *(other.fall_from(state.step) for other in comparable))
-        score, needed = state.scores[-1], self._needed([final for _, final in finished], len(study.directions))
-        if score - fall <= needed:
+        if any(len(each.curves) != len(study.directions) for each in (state, *comparable)):
+            return None  # the loss of a trial is not known
+        reachable = np.array([_reachable(index, state, comparable, remaining) for index in range(len(state.curves))])
+        needed = self._needed(reachable, [final for _, final in finished])
+        if needed is None:
             return None
+        last = ", ".join(f"{name} {curve.last:.3g}" for name, curve in zip(OBJECTIVES, state.curves, strict=False))
         return (
-            f"pruned: can reach {score - fall:.3g} at best; {needed:.3g} is needed "
-            f"(score {score:.3g} at step {state.step})"
+            f"pruned: can reach {_words(reachable)} at best; {_words(needed)} is needed ({last} at step {state.step})"
         )
 
-    def _needed(self, final_scores: list[float], n_directions: int) -> float:
-        """Score that a training must be able to reach: from the final scores of trials, infinite where infeasible."""
-        feasible = [score for score in final_scores if math.isfinite(score)]
-        if not feasible:
-            return math.inf
-        best, median = min(feasible), float(np.median(feasible))
-        return median if n_directions > 1 else best + self._margin * (median - best)
+    def _needed(self, reachable: Floats, finals: list[tuple[float, ...]]) -> Floats | None:
+        """Values, of a feasible finished trial and the margin, that a training misses in every objective; or None."""
+        feasible = np.array([final for final in finals if math.isfinite(final[0])])
+        if not len(feasible):
+            return None
+        best, median = feasible.min(axis=0), np.median(feasible, axis=0)
+        limits = feasible + self._margin * (median - best)
+        if len(median) > 1:  # two objectives: of neither may the better half be within reach
+            limits = np.maximum(limits, median)
+        missed = limits[(reachable > limits).all(axis=1)]
+        return None if not len(missed) else missed[missed[:, 0].argmin()]
 
     def _is_due(self, state: TrainingState, n_steps: int) -> bool:
         """Whether the warm-up is over and an interval began since the last evaluation; evaluations may skip steps."""
@@ -144,16 +155,32 @@ def _count_finished(study: optuna.Study) -> int:
     return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED)))
 
 
-def _finished(study: optuna.Study) -> list[tuple[TrainingState, float]]:
-    """Trainings that ran to their end, each with its final score."""
+def _finished(study: optuna.Study) -> list[tuple[TrainingState, tuple[float, ...]]]:
+    """Trainings that ran to their end, each with its final objectives."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     pairs = [(state_of(trial), trial) for trial in trials if not trial.user_attrs.get(PRUNED_BY)]
-    return [(state, _final_score(state, trial)) for state, trial in pairs if state is not None]
+    return [(state, _final_values(state, trial)) for state, trial in pairs if state is not None]
 
 
-def _final_score(state: TrainingState, trial: FrozenTrial) -> float:
-    """Score that a finished trial was given; infinity where it is not feasible."""
+def _final_values(state: TrainingState, trial: FrozenTrial) -> tuple[float, ...]:
+    """Objectives that a finished trial was given; infinity where it is not feasible."""
     if not is_feasible(trial.constraints):
-        return math.inf
+        return (math.inf,) * len(trial.values)
     given = trial.user_attrs.get(SCORE)
-    return float(given["score"] if given else state.scores[-1])
+    return float(given["score"] if given else state.curves[0].last), *trial.values[1:]
+
+
+def _reachable(index: int, state: TrainingState, comparable: list[TrainingState], remaining: int) -> float:
+    """Lowest value of an objective that a training can still reach.
+
+    With two objectives also as a share of its value: what is far behind in one of them mostly falls further.
+    """
+    curve, others = state.curves[index], [other.curves[index] for other in comparable]
+    falls = [other.fall_from(state.step) for other in others]
+    if len(state.curves) > 1:
+        falls += [curve.last * other.share_lost_from(state.step) for other in others]
+    return curve.last - max(curve.slope * remaining, *falls)
+
+
+def _words(values: Floats) -> str:
+    return " and a loss of ".join(f"{value:.3g}" for value in values)

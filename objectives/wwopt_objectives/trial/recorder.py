@@ -113,7 +113,8 @@ class TrialRecorder:
         if self._last is None:
             fix_study_options(self._trial.study, self._score, self.options)
         self._last = evaluation
-        self._state = update_state(self._state, analysis, evaluation.score, step, self.n_steps)
+        objective = loss if len(self._trial.study.directions) > 1 else None
+        self._state = update_state(self._state, analysis, evaluation.score, step, self.n_steps, loss=objective)
         metrics = {"ww/score": evaluation.score} | ({} if loss is None else {TRAIN_LOSS: loss})
         for run in self._runs:
             run.log(analysis, step=step, metrics=metrics)

@@ -16,9 +16,50 @@ if TYPE_CHECKING:
 
     from wwopt.analysis import Analysis
 
-__all__ = ["MAX_LEVELS", "TrainingState", "state_of", "update_state"]
+__all__ = ["MAX_LEVELS", "Curve", "TrainingState", "state_of", "update_state"]
 
 MAX_LEVELS = 24  # evaluations that are kept; with one more every second one is dropped
+
+
+@dataclass(frozen=True)
+class Curve:
+    """An objective over a training, lower is better.
+
+    Attributes
+    ----------
+    steps, values : array, shape (evaluations,)
+        Steps that were evaluated, ascending, and the objective at each.
+    """
+
+    steps: NDArray[np.float64]
+    values: NDArray[np.float64]
+
+    @property
+    def last(self) -> float:
+        """The value at the last evaluation."""
+        return float(self.values[-1])
+
+    @property
+    def slope(self) -> float:
+        """Fall per step over the last two evaluations; 0 where the value rose."""
+        if len(self.steps) < 2:
+            return 0.0
+        return max(float((self.values[-2] - self.values[-1]) / (self.steps[-1] - self.steps[-2])), 0.0)
+
+    def fall_from(self, step: int) -> float:
+        """How far the value fell below its level at a step, 0 where it did not."""
+        return max(self._level(step) - self._lowest_from(step), 0.0)
+
+    def share_lost_from(self, step: int) -> float:
+        """The same as a share of that level, from 0 to 1; 0 where the level is not above zero."""
+        level = self._level(step)
+        return min(self.fall_from(step) / level, 1.0) if level > 0 else 0.0
+
+    def _level(self, step: int) -> float:
+        return float(np.interp(step, self.steps, self.values))
+
+    def _lowest_from(self, step: int) -> float:
+        return float(self.values[self.steps >= step].min())
 
 
 @dataclass(frozen=True)
@@ -27,39 +68,37 @@ class TrainingState:
 
     Attributes
     ----------
-    steps, scores : array, shape (evaluations,)
-        Steps that were evaluated, ascending, and the objective's score at each.
+    curves : tuple of Curve
+        The score's, and that of the training loss where it is the second objective.
     n_steps : int or None
         Steps that the training will take.
     health : Health
         Of the network at the last evaluation.
     """
 
-    steps: NDArray[np.float64]
-    scores: NDArray[np.float64]
+    curves: tuple[Curve, ...]
     n_steps: int | None
     health: Health
+
+    @property
+    def steps(self) -> NDArray[np.float64]:
+        """Steps that were evaluated, ascending."""
+        return self.curves[0].steps
 
     @property
     def step(self) -> int:
         """The last step that was evaluated."""
         return int(self.steps[-1])
 
-    @property
-    def slope(self) -> float:
-        """Fall of the score per step over the last two evaluations; 0 where it rose."""
-        if len(self.steps) < 2:
-            return 0.0
-        return max(float((self.scores[-2] - self.scores[-1]) / (self.steps[-1] - self.steps[-2])), 0.0)
-
-    def fall_from(self, step: int) -> float:
-        """How far the score fell below its level at a step, 0 where it did not."""
-        level = float(np.interp(step, self.steps, self.scores))
-        return max(level - float(self.scores[self.steps >= step].min()), 0.0)
-
 
 def update_state(
-    previous: dict[str, Any] | None, analysis: Analysis, score: float, step: int, n_steps: int | None
+    previous: dict[str, Any] | None,
+    analysis: Analysis,
+    score: float,
+    step: int,
+    n_steps: int | None,
+    *,
+    loss: float | None = None,
 ) -> dict[str, Any]:
     """Add an evaluation to a training's state.
 
@@ -75,6 +114,8 @@ def update_state(
         The step that was evaluated.
     n_steps : int or None
         Steps that the training will take.
+    loss : float, optional
+        Training loss, where it is the study's second objective.
 
     Returns
     -------
@@ -82,11 +123,13 @@ def update_state(
         The trial's attribute ``ww_state``; `state_of` reads it.
     """
     levels = [*(previous or {}).get("levels", []), [step, round(score, 6)]]
-    return {
-        "levels": levels if len(levels) <= MAX_LEVELS else levels[::2],  # an odd number: the first and the last stay
-        "n_steps": n_steps,
-        **health_of(analysis)._asdict(),
-    }
+    losses = {} if loss is None else {"losses": _thinned([*(previous or {}).get("losses", []), round(loss, 6)])}
+    return {"levels": _thinned(levels), **losses, "n_steps": n_steps, **health_of(analysis)._asdict()}
+
+
+def _thinned(values: list[Any]) -> list[Any]:
+    """Every second one where there are too many: then their number is odd, and the first and the last stay."""
+    return values if len(values) <= MAX_LEVELS else values[::2]
 
 
 def state_of(trial: FrozenTrial) -> TrainingState | None:
@@ -94,5 +137,8 @@ def state_of(trial: FrozenTrial) -> TrainingState | None:
     state = trial.user_attrs.get(STATE)
     if not state:
         return None
-    steps, scores = np.array(state["levels"], dtype=np.float64).T
-    return TrainingState(steps, scores, state["n_steps"], Health(*(state[name] for name in Health._fields)))
+    steps, *objectives = np.array(state["levels"], dtype=np.float64).T
+    if "losses" in state:
+        objectives.append(np.array(state["losses"], dtype=np.float64))
+    curves = tuple(Curve(steps, values) for values in objectives)
+    return TrainingState(curves, state["n_steps"], Health(*(state[name] for name in Health._fields)))

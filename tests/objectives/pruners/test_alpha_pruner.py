@@ -9,12 +9,13 @@ from optuna.trial import TrialState
 from wwopt_objectives import AlphaPruner
 from wwopt_objectives.study.attributes import STATE
 
+HEALTHY = {"unusable": 0.0, "stable_rank": 10.0, "trap_energy": 0.0}
+
 
 def trial_with(study, levels, n_steps=20, **state):
     """A running trial that was evaluated with these (step, score) pairs."""
     trial = study.ask()
-    healthy = {"unusable": 0.0, "stable_rank": 10.0, "trap_energy": 0.0}
-    trial.set_user_attr(STATE, {"levels": levels, "n_steps": n_steps, **healthy, **state})
+    trial.set_user_attr(STATE, {"levels": levels, "n_steps": n_steps, **HEALTHY, **state})
     trial.report(levels[-1][1], levels[-1][0])
     return trial
 
@@ -130,19 +131,56 @@ def test_an_infeasible_trial_is_no_bar():
     assert trial_with(study, [[9, 2.55]]).should_prune() is False
 
 
-def test_with_two_directions_the_middle_is_the_bar():
-    """One number does not decide there: only what cannot reach the median score of the finished is hopeless."""
+LOSSES = [[0.9, 0.6, 0.5], [0.8, 0.4, 0.35], [0.7, 0.3, 0.25]]  # with `FALLS`: the worst score has the best
+
+
+@pytest.mark.parametrize(
+    ("score", "loss", "decision"),
+    [
+        (9.0, 0.2, False),  # the score is hopeless, the loss may become the best
+        (2.4, 0.9, False),  # the loss is hopeless, the score may become the best
+        (2.9, 0.75, False),  # short of the best score and of the loss that came with it, but not of the median score
+        (4.0, 0.75, True),
+        (4.0, 0.6, False),  # less the 0.1 that another lost, such a loss is as good as that of the best score
+    ],
+)
+def test_with_two_directions_only_what_is_hopeless_in_both_is_pruned(score, loss, decision):
+    """What can still be better than each finished trial in one of the two may belong to the Pareto front."""
     pruner = AlphaPruner()
+    study = two_objectives(pruner, LOSSES)
+    study.ask().set_user_attr(STATE, {"levels": [[9, score]], "losses": [loss], "n_steps": 20, **HEALTHY})
+    reason = pruner.reason(study, study.trials[-1])
+    assert (reason is not None) is decision
+    if decision:
+        assert f"(score {score:.3g}, loss {loss:.3g} at step 9)" in reason
+        assert "and a loss of" in reason
+
+
+def test_with_two_directions_collapse_is_pruned():
+    """It needs no comparison, and no loss."""
+    pruner = AlphaPruner()
+    study = two_objectives(pruner, LOSSES)
+    study.ask().set_user_attr(STATE, {"levels": [[0, 1.0]], "n_steps": 20, **HEALTHY, "stable_rank": 1.0})
+    assert pruner.reason(study, study.trials[-1]).startswith("collapsed")
+
+
+def test_without_the_losses_of_the_finished_nothing_is_hopeless():
+    """Version 0.1 kept no losses in ``ww_state``: such a study goes on, and prunes by the score again later."""
+    pruner = AlphaPruner()
+    study = two_objectives(pruner, [None] * 3)
+    study.ask().set_user_attr(STATE, {"levels": [[9, 9.0]], "losses": [9.0], "n_steps": 20, **HEALTHY})
+    assert pruner.reason(study, study.trials[-1]) is None
+
+
+def two_objectives(pruner, losses):
+    """A study of score and loss with three finished trials, of which version 0.1 kept the scores alone."""
     study = optuna.create_study(directions=["minimize", "minimize"], pruner=pruner)
-    for levels in FALLS:
+    for levels, curve in zip(FALLS, losses, strict=True):
         trial = study.ask()
-        healthy = {"unusable": 0.0, "stable_rank": 10.0, "trap_energy": 0.0}
-        trial.set_user_attr(STATE, {"levels": levels, "n_steps": 20, **healthy})
-        study.tell(trial, [levels[-1][1], 0.1])
-    for level, decision in ((3.4, False), (3.6, True)):
-        trial = study.ask()
-        trial.set_user_attr(STATE, {"levels": [[9, level]], "n_steps": 20, **healthy})
-        assert pruner.prune(study, study.trials[-1]) is decision
+        kept = {} if curve is None else {"losses": curve}
+        trial.set_user_attr(STATE, {"levels": levels, **kept, "n_steps": 20, **HEALTHY})
+        study.tell(trial, [levels[-1][1], 0.1 if curve is None else curve[-1]])
+    return study
 
 
 def test_interval():

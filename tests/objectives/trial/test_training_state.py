@@ -31,12 +31,24 @@ def test_what_is_kept_is_read(network):
     state = update_state(update_state(None, analysis, 3.0, 4, 20), analysis, 2.0, 8, 20)
     trial = trial_with(state)
     read = state_of(trial)
-    assert (read.steps.tolist(), read.scores.tolist(), read.n_steps, read.step) == ([4, 8], [3.0, 2.0], 20, 8)
+    (score,) = read.curves
+    assert (read.steps.tolist(), score.values.tolist(), read.n_steps, read.step) == ([4, 8], [3.0, 2.0], 20, 8)
     assert read.health.stable_rank == pytest.approx(analysis.details["stable_rank"][0])
-    assert read.slope == 0.25
-    assert read.fall_from(4) == 1.0
-    assert read.fall_from(6) == 0.5
+    assert score.slope == 0.25
+    assert score.fall_from(4) == 1.0
+    assert score.fall_from(6) == 0.5
     assert AlphaPruner().reason(optuna.create_study(), trial) is None
+
+
+def test_losses_are_kept_beside_the_scores(network):
+    """Where the loss is an objective it has a curve of its own, thinned out as the score's is."""
+    state, analysis = None, wwopt.analyze(network(0.4))
+    for step in range(100):
+        state = update_state(state, analysis, 3.0, step, 100, loss=1.0 - step / 100)
+        score, loss = state_of(trial_with(state)).curves
+        assert len(score.values) == len(loss.values) <= MAX_LEVELS
+        assert loss.values.tolist() == pytest.approx((1.0 - loss.steps / 100).tolist())
+    assert loss.slope == pytest.approx(0.01)
 
 
 def test_a_network_without_layers_is_as_bad_as_can_be():
