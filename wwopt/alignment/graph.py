@@ -45,6 +45,8 @@ def spaces_by_graph(model: nn.Module) -> list[Space] | None:
     >>> spaces_by_graph(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)))
     [Space(writers=('0',), readers=('2',))]
     """
+    if any(name.endswith(".base_layer") for name, _ in model.named_modules()):  # PEFT makes several modules of a layer
+        return None
     try:
         runnable = replica(model)
         graph = fx.Tracer().trace(runnable)

@@ -65,9 +65,9 @@ def _open(source: object) -> tuple[Weights, str]:
     if isinstance(source, Mapping):
         source, label = weights_in(source, is_tensor, is_module), "the mapping"
     if is_module(source):
-        from wwopt.weights.formats.modules import configuration, read_module  # noqa: PLC0415  (loads torch)
+        from wwopt.weights.formats.modules import adapted_layers, configuration, read_module  # noqa: PLC0415  (loads torch)
 
-        return to_matrices(read_module(source), configuration(source)), label
+        return to_matrices(read_module(source), configuration(source), adapted_layers(source)), label
     if isinstance(source, Mapping):
         return to_matrices(read_mapping(source)), label
     if isinstance(source, (str, os.PathLike)):

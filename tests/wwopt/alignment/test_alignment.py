@@ -199,12 +199,13 @@ def test_nothing_to_match_is_the_maximum():
     assert SCORE(wwopt.analyze(nn.Linear(64, 64), alignment=True)) == SCORE.maximum
 
 
-def test_small_networks_are_scored_too():
-    """Layers with too few eigenvalues for a row still align; one that is not finite is still the worst."""
+def test_small_networks_are_scored_where_their_layers_are_measured():
+    """Layers too small for a row align, but collapsed ones do too: without their ranks there is no score."""
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(32, 64), nn.ReLU(), nn.Linear(64, 32))
-    assert len(wwopt.analyze(model).details) == 0
-    assert SCORE(wwopt.analyze(model, alignment=True)) == pytest.approx(1, abs=0.1)
+    with pytest.raises(ValueError, match=r"No layer was measured: 0: 32 eigenvalues.* Lower `min_evals` to 32 or less"):
+        SCORE(wwopt.analyze(model, alignment=True))
+    assert SCORE(wwopt.analyze(model, alignment=True, min_evals=32)) == pytest.approx(1, abs=0.1)
     with torch.no_grad():
         model[2].weight[0, 0] = float("nan")
     assert SCORE(wwopt.analyze(model, alignment=True)) == SCORE.maximum

@@ -405,6 +405,18 @@ class TestLora:
         whole = open_weights(folder).matrices[1]
         assert (whole.layer_type, whole.N, whole.M, whole.rank) == ("dense", 80, 60, None)
 
+    def test_dora_is_no_product(self, tmp_path):
+        """What DoRA changes depends on the base: such layers are left out, and nothing is scored."""
+        names = {"lora_A.weight": (6, 90), "lora_B.weight": (70, 6), "lora_magnitude_vector": (70,)}
+        tensors = {f"base_model.model.q.{name}": random(*shape) for name, shape in names.items()}
+        save_file(tensors, tmp_path / "adapter_model.safetensors")
+        self.configure(tmp_path, use_dora=True)
+        ((name, reason),) = open_weights(tmp_path).skipped
+        assert name == "q"
+        assert reason.startswith("adapted by DoRA")
+        with pytest.raises(ValueError, match="No layer was measured: q: adapted by DoRA"):
+            wwopt.AlphaScore()(wwopt.analyze(tmp_path))
+
     def test_missing_factor_is_listed(self, tmp_path):
         """A factor without the other is listed."""
         save_file({"base_model.model.q.lora_A.weight": random(6, 90)}, tmp_path / "adapter_model.safetensors")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from wwopt.weights.formats.mappings import describe_torch
+from wwopt.weights.tensors.adapted import PREFIX, WAY_OUT, AdaptedLayer
 from wwopt.weights.tensors.tied import Identities
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from wwopt.weights.tensors.tensor import NamedTensor
 
-__all__ = ["configuration", "read_module"]
+__all__ = ["adapted_layers", "configuration", "read_module"]
 
 LAYER_TYPES: dict[type[torch.nn.Module], str] = {
     torch.nn.Linear: "dense",
@@ -57,6 +58,40 @@ def configuration(model: torch.nn.Module) -> dict[str, Any]:
         if config is not None and hasattr(config, "num_attention_heads"):
             return {"model_type": getattr(config, "model_type", ""), "num_attention_heads": config.num_attention_heads}
     return {}
+
+
+def adapted_layers(model: torch.nn.Module) -> dict[str, AdaptedLayer]:
+    """Describe the layers of a PEFT model whose weights are changed by LoRA, by the paths of their modules.
+
+    Raises
+    ------
+    ValueError
+        A layer has an adapter of another kind.
+    """
+    found = {path: module for path, module in model.named_modules() if "base_layer" in dict(module.named_children())}
+    return {path: _adapted(path, module) for path, module in found.items()}
+
+
+def _adapted(path: str, layer: Any) -> AdaptedLayer:
+    names = [] if getattr(layer, "disable_adapters", False) else _active(layer)
+    variants = getattr(layer, "lora_variant", None) or {}
+    special = [type(variants[name]).__name__ for name in names if name in variants]
+    if hasattr(layer, "parameter_name") or (names and not hasattr(layer, "scaling")):
+        special.append(f"{type(layer).__module__}.{type(layer).__name__}")
+    if special:
+        raise ValueError(
+            f"{path.removeprefix(PREFIX)} is adapted by {special[0]}, which cannot be merged here. {WAY_OUT}."
+        )
+    turned = bool(getattr(layer, "fan_in_fan_out", False) or len(getattr(layer, "lora_embedding_A", ())))
+    return AdaptedLayer({name: float(layer.scaling[name]) for name in names if name in layer.scaling}, turned)
+
+
+def _active(layer: Any) -> list[str]:
+    """Adapters that change what a layer computes, beyond what is merged into its weights."""
+    active = getattr(layer, "active_adapters", getattr(layer, "active_adapter", list(getattr(layer, "lora_A", ()))))
+    names = [active] if isinstance(active, str) else active
+    done = getattr(layer, "merged_adapters", ())
+    return [name for name in names if name not in done]
 
 
 def _parameters(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

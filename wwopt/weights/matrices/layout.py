@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from wwopt.weights.matrices.adapters import merge_adapters
 from wwopt.weights.matrices.fused import split
 from wwopt.weights.matrices.matrix import WeightMatrix, Weights
 from wwopt.weights.matrices.reparametrized import restore_weights
@@ -16,6 +17,7 @@ from wwopt.weights.tensors.readers import First, Stacked
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from wwopt.weights.tensors.adapted import AdaptedLayer
     from wwopt.weights.tensors.tensor import NamedTensor
 
 __all__ = ["layer_name", "to_matrices"]
@@ -27,7 +29,11 @@ MASKS = ("mask", "attn_mask", "causal_mask", "attention_mask")
 FLAT = ("_flat_param", "flat_param")
 
 
-def to_matrices(tensors: Iterable[NamedTensor], config: Mapping[str, Any] | None = None) -> Weights:
+def to_matrices(
+    tensors: Iterable[NamedTensor],
+    config: Mapping[str, Any] | None = None,
+    adapted: Mapping[str, AdaptedLayer] | None = None,
+) -> Weights:
     """Turn a source's tensors into stacks of matrices, the longer side first.
 
     Vectors, such as biases and the gains of a normalisation, are listed apart; every tensor of two or more dimensions
@@ -39,17 +45,18 @@ def to_matrices(tensors: Iterable[NamedTensor], config: Mapping[str, Any] | None
         All tensors of the source, in its order.
     config : mapping, optional
         A model's configuration of its attention heads, as in the ``config.json`` of Hugging Face.
+    adapted : mapping of str to AdaptedLayer, optional
+        What a module tells of its layers with adapters.
 
     Raises
     ------
     ValueError
-        Two tensors come out under the same name.
+        Two tensors come out under the same name, or a layer has an adapter that cannot be merged.
     """
-    tensors = list(tensors)
+    tensors, skipped = merge_adapters(list(tensors), adapted)
     layers = _by_layer(restore_weights([tensor for tensor in tensors if not tensor.buffer]))
     names = {tensor.name: layer for layer, tensor in layers.items()}
     matrices: list[WeightMatrix] = []
-    skipped: list[tuple[str, str]] = []
     vectors: list[tuple[int, NamedTensor]] = []
     rest = [replace(tensor, name=_unwrapped(tensor.name)) for tensor in tensors if tensor.buffer]
     for layer, tensor in layers.items():

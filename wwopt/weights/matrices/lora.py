@@ -12,6 +12,7 @@ import numpy as np
 
 from wwopt.weights.matrices.layout import to_matrices
 from wwopt.weights.matrices.matrix import WeightMatrix, Weights
+from wwopt.weights.tensors.adapted import PREFIX, WAY_OUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -24,8 +25,9 @@ __all__ = ["CONFIG", "LowRank", "read_adapter"]
 
 CONFIG = "adapter_config.json"
 FILES = ("adapter_model.safetensors", "adapter_model.bin")
-PREFIX = "base_model.model."
 REPEATED, MOST_REPEATED, NESTED = re.compile(r"[*+{]"), 4, re.compile(r"\)[*+{]")
+MAGNITUDE = re.compile(r"(?P<layer>.*)\.lora_magnitude_vector")
+DORA = f"adapted by DoRA, whose change depends on the base. {WAY_OUT}"
 FACTOR = re.compile(r"(?P<layer>.*)\.lora_(?P<kind>embedding_)?(?P<factor>[AB])(\.default)?(\.weight)?$")
 
 
@@ -67,14 +69,18 @@ def read_adapter(folder: Path, read_file: Callable[[Path], Iterable[NamedTensor]
         raise ValueError(f"{folder} is an adapter without weights; it has none of {', '.join(FILES)}.")
     factors: dict[str, dict[str, NamedTensor]] = {}
     others = []
+    dora: set[str] = set()
     for tensor in read_file(file):
-        match = FACTOR.match(tensor.name.removeprefix(PREFIX))
-        if match is None:
+        name = tensor.name.removeprefix(PREFIX)
+        match, magnitude = FACTOR.match(name), MAGNITUDE.match(name)
+        if magnitude is not None:
+            dora.add(magnitude["layer"])
+        elif match is None:
             others.append(tensor)
         else:
             factors.setdefault(match["layer"], {})[match["factor"]] = tensor
     whole = to_matrices(others)
-    products = [_product(layer, pair, config) for layer, pair in factors.items()]
+    products = [(layer, DORA) if layer in dora else _product(layer, pair, config) for layer, pair in factors.items()]
     matrices = [product for product in products if isinstance(product, WeightMatrix)]
     skipped = [product for product in products if not isinstance(product, WeightMatrix)]
     rest = (*(vector for _, vector in whole.vectors), *whole.rest)
