@@ -190,6 +190,11 @@ class Analysis:
             faults=self.broken_tensors.items(),
         )
 
+    @property
+    def broken(self) -> tuple[Finding, ...]:
+        """Findings by which the network cannot be used."""
+        return tuple(finding for finding in self.findings if finding.severity == "broken")
+
     def findings_of(self, row: int) -> tuple[Finding, ...]:
         """Return what is wrong with the layer in one row of ``details``, the most severe first."""
         return tuple(self._findings_by_row.get(row, ()))

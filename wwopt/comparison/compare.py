@@ -11,7 +11,7 @@ import pandas as pd
 
 from wwopt.comparison.before_after import Versions, read_vectors
 from wwopt.comparison.changes import Change, as_stored, measure_change, stored_shape
-from wwopt.comparison.find_causes import diagnose, diagnose_vectors
+from wwopt.comparison.find_causes import find_causes, find_vector_causes
 from wwopt.comparison.matching import match_layers, rename_as
 from wwopt.comparison.thresholds import Thresholds
 from wwopt.engine.analyze import analyze
@@ -126,9 +126,9 @@ def compare(
     chosen = _chosen(before, include, exclude)
     pairs, causes = match_layers(chosen, after)
     versions = _versions(before, after, pairs, executor)
-    causes |= diagnose(versions, thresholds)
+    causes |= find_causes(versions, thresholds)
     if include is None and exclude is None:
-        causes |= dict(diagnose_vectors(versions, thresholds))
+        causes |= dict(find_vector_causes(versions, thresholds))
     table = _table(chosen, versions, causes, (analyze(reference, **options), analyze(candidate, **options)), prefixes)
     alerts = tuple(Alert(name, cause.fault, cause.message) for name, cause in causes.items() if not cause.harmless)
     return Comparison(table, alerts, _warnings(before, after, prefixes), thresholds)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from wwopt.comparison.changes import Change
     from wwopt.comparison.thresholds import Thresholds
 
-__all__ = ["diagnose", "diagnose_vectors"]
+__all__ = ["find_causes", "find_vector_causes"]
 
 UNRELATED = 0.2  # cosine below which a layer has nothing in common with the reference
 OUTGROWN = 4.0  # shift from which on a layer has grown as in a diverging training, rather than been reinitialised
@@ -27,7 +27,7 @@ MORE_ZEROS = 0.3  # share of elements that must have become zero for a layer to 
 FEWEST_CLIPPED = 8  # elements
 
 
-def diagnose(versions: Versions, thresholds: Thresholds) -> dict[str, Cause]:
+def find_causes(versions: Versions, thresholds: Thresholds) -> dict[str, Cause]:
     """Explain every layer that has changed in a way that matters, by layer name; the others are left out."""
     reordered = find_reorderings(versions, thresholds)
     rescaled = find_rescalings(versions, thresholds)
@@ -50,7 +50,7 @@ def diagnose(versions: Versions, thresholds: Thresholds) -> dict[str, Cause]:
     return causes
 
 
-def diagnose_vectors(versions: Versions, thresholds: Thresholds) -> Iterator[tuple[str, Cause]]:
+def find_vector_causes(versions: Versions, thresholds: Thresholds) -> Iterator[tuple[str, Cause]]:
     """Explain the broken biases, gains and running statistics: not finite, or gains that have moved too far."""
     for name, after in versions.after.items():
         cause = _broken_vector(after) or _runaway_gain(versions, name, thresholds)

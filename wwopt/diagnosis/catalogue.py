@@ -55,6 +55,23 @@ class LayerColumns:
         return self.has("degenerate") & ~(self["spectral_norm"] > 0)
 
     @property
+    def is_embedding(self) -> Flags:
+        """Which layers are embeddings: a mean that all rows share, and rare rows, belong to sound ones."""
+        kinds = self.words["layer_type"] if "layer_type" in self.words else np.full(len(self.words["status"]), "")
+        flags: Flags = kinds == "embedding"
+        return flags
+
+    @property
+    def has_one_direction(self) -> Flags:
+        """Which layers, that are no differences, carry their energy in one direction."""
+        return ~self.has("degenerate") & (self["stable_rank"] < MIN_STABLE_RANK) & (not self.difference)
+
+    @property
+    def has_diverged(self) -> Flags:
+        """Which layers hold much of their energy in stray elements."""
+        return (self["trap_energy"] > MAX_TRAP_ENERGY) & ~self.is_embedding
+
+    @property
     def is_noise(self) -> Flags:
         """Which layers cannot be told from noise, so that their alpha is not to be read."""
         noise: Flags = self.has("success") & looks_like_noise(self["p_noise"], self["p_spike"])
@@ -99,10 +116,6 @@ class Rule:
     advice: str
     source: str
     holds: Callable[[LayerColumns], Flags] | None = None
-
-
-def _collapsed(layers: LayerColumns) -> Flags:
-    return ~layers.has("degenerate") & (layers["stable_rank"] < MIN_STABLE_RANK) & (not layers.difference)
 
 
 def _under_trained(layers: LayerColumns) -> Flags:
@@ -152,24 +165,24 @@ RULES = (
     Rule(
         "collapsed",
         "broken",
-        f"the stable rank is below {MIN_STABLE_RANK:g}",
+        f"the stable rank of a layer that is no embedding is below {MIN_STABLE_RANK:g}",
         f"has a stable rank of {{stable_rank:.2f}}, below {MIN_STABLE_RANK:g}",
         f"have a stable rank below {MIN_STABLE_RANK:g}",
         "One direction carries almost all of the layer's energy. Mostly the learning rate was too high, or the weight "
         "decay too strong: lower it and go back to an earlier checkpoint.",
         "Rudelson, Vershynin (2007), J. ACM 54(4); benchmarks/selection",
-        _collapsed,
+        lambda layers: layers.has_one_direction & ~layers.is_embedding,
     ),
     Rule(
         "diverged",
         "broken",
-        f"stray elements hold more than {MAX_TRAP_ENERGY:.0%} of the energy",
+        f"stray elements hold more than {MAX_TRAP_ENERGY:.0%} of the energy of a layer that is no embedding",
         "has {trap_energy:.0%} of its energy in stray elements",
         f"have over {MAX_TRAP_ENERGY:.0%} of their energy in stray elements",
         "A few elements have grown far beyond all others: the learning rate was too high at some point. Lower it or "
         "clip the gradients, and go back to an earlier checkpoint.",
         "Baik, Ben Arous, Peche (2005), Ann. Probab. 33(5); benchmarks/selection",
-        lambda layers: layers["trap_energy"] > MAX_TRAP_ENERGY,
+        lambda layers: layers.has_diverged,
     ),
     Rule(
         "no-fit",
@@ -183,15 +196,26 @@ RULES = (
         lambda layers: layers.has("failed"),
     ),
     Rule(
+        "dominated",
+        "warning",
+        f"the stable rank of an embedding is below {MIN_STABLE_RANK:g}",
+        f"has a stable rank of {{stable_rank:.2f}}, below {MIN_STABLE_RANK:g}",
+        f"have a stable rank below {MIN_STABLE_RANK:g}",
+        "A mean that all rows share carries almost all of the embedding's energy, which happens in sound networks too. "
+        "Look at the layers that read it.",
+        "Rudelson, Vershynin (2007), J. ACM 54(4)",
+        lambda layers: layers.has_one_direction & layers.is_embedding,
+    ),
+    Rule(
         "trapped",
         "warning",
-        f"stray elements hold more than {STRONG_TRAP:.0%} of the energy, and no more than {MAX_TRAP_ENERGY:.0%}",
+        f"stray elements hold more than {STRONG_TRAP:.0%} of the energy, and the layer has not diverged",
         "has {trap_energy:.1%} of its energy in stray elements",
         f"have over {STRONG_TRAP:.0%} of their energy in stray elements",
         "A few elements dominate: a correlation trap. Mostly the learning rate was too high at some point; embeddings "
         "of rare tokens show it too. Weaker traps are common in good networks.",
         "Martin, Mahoney (2021), JMLR 22(165)",
-        lambda layers: (layers["trap_energy"] > STRONG_TRAP) & ~(layers["trap_energy"] > MAX_TRAP_ENERGY),
+        lambda layers: (layers["trap_energy"] > STRONG_TRAP) & ~layers.has_diverged,
     ),
     Rule(
         "noise",

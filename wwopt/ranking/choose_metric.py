@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wwopt.metrics import METRICS
+from wwopt.powerlaw import ESTIMATORS
 from wwopt.ranking.architecture import same_family, same_shapes
 from wwopt.ranking.intervals import draws_of_mean, draws_of_score
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["ALPHA_WEIGHTED", "SCORE", "Judge", "MetricChoice", "choose"]
 
 SCORE, ALPHA_WEIGHTED = "score", "alpha_weighted"
-SHARES = {"share_over_6": ("alpha", 6.0), "share_trapped": ("num_traps", 0.0)}
+SHARES = ("share_over_6", "share_trapped")
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ class Judge:
 
     def _layers(self, analysis: Analysis) -> Floats:
         details = analysis.details
-        if self.metric in SHARES:
-            column, limit = SHARES[self.metric]
-            return np.asarray(details[column] > limit, dtype=np.float64)
+        if self.metric == "share_over_6":
+            return np.asarray(details["alpha"] > ESTIMATORS[analysis.estimator].high, dtype=np.float64)
+        if self.metric == "share_trapped":
+            return np.asarray(details["num_traps"] > 0, dtype=np.float64)
         return np.asarray(details[self.metric], dtype=np.float64)

@@ -24,8 +24,7 @@ SUMMARY = ("alpha", "alpha_weighted", "share_over_6", "share_trapped", "trap_ene
            "log_spectral_norm", "stable_rank")  # fmt: skip
 MORE_IS_BETTER = ("stable_rank", "parameters")
 RANKED, BROKEN, NOT_MEASURED, UNREADABLE = "ranked", "broken", "not measured", "unreadable"
-KINDS = {"non-finite": "not finite", "zero": "zero throughout", "impossible": "of impossible values"}
-NAMED = 3  # broken tensors of one kind that are named
+NAMED = 3  # broken layers and tensors of one kind that are named
 CONFIDENCE = 0.95
 LEVELS = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
 
@@ -96,12 +95,9 @@ def _row(network: Network, judge: Judge) -> dict[str, Any]:
 def _note(analysis: Analysis) -> str:
     """What is broken in a network; empty where nothing is."""
     names: dict[str, list[str]] = {}
-    for name, status in zip(analysis.words["name"], analysis.words["status"], strict=True):
-        if status == "non-finite":
-            names.setdefault(status, []).append(str(name))
-    for name, kind in analysis.broken_tensors.items():
-        names.setdefault(kind, []).append(name)
-    return "; ".join(f"{KINDS[kind]}: {', '.join(found[:NAMED])}" for kind, found in names.items())
+    for finding in analysis.broken:
+        names.setdefault(finding.key, []).append(finding.layer)
+    return "; ".join(f"{key}: {', '.join(found[:NAMED])}" for key, found in names.items())
 
 
 def _uncertainty(table: pd.DataFrame, draws: Sequence[Floats], sign: int) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 
+from wwopt.powerlaw import ESTIMATORS
 from wwopt.score.base import Explained, Explanation, check_measured, check_weights, explanation
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from wwopt.arrays import Floats
 
 __all__ = ["AlphaScore"]
+
+UNDER_TRAINED = ESTIMATORS["mle"].high  # of the theory, whatever the estimator: the terms were weighed so
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +179,7 @@ class AlphaScore(Explained):
             lost = -np.log10(numbers["relative_rank"]) - self.narrowing
         return {
             "level": self.level * trust * np.minimum(np.abs(alpha - self.target), self.widest),
-            "undertrained": self.undertrained * trust * np.clip(alpha - 6, 0, 1),
+            "undertrained": self.undertrained * trust * np.clip(alpha - UNDER_TRAINED, 0, 1),
             "rank": self.rank * np.clip(1 - directions, 0, 1),
             "spread": self.spread * np.clip(lost, 0, 1),
             "noise": self.noise / (1 + numbers["num_spikes"]),
@@ -186,4 +189,4 @@ class AlphaScore(Explained):
 
 def _is_broken(analysis: Analysis) -> bool:
     """Whether something in the network makes all of it unusable."""
-    return bool(analysis.broken_tensors) or "non-finite" in analysis.words["status"]
+    return any(finding.key == "non-finite" or finding.row is None for finding in analysis.broken)

@@ -27,9 +27,10 @@ class Health(NamedTuple):
     unusable : float
         Share of the layers that are not finite, zero or of rank one; 1 where a tensor that is not analysed is broken.
     stable_rank : float
-        The smallest stable rank of a layer; of differences to a base, which may be of any rank, no less than the limit.
+        The smallest stable rank of a layer. Embeddings and differences to a base, which may have any, count as no less
+        than the limit.
     trap_energy : float
-        The largest share of a layer's energy in elements that stand out.
+        The largest share of a layer's energy in elements that stand out; embeddings count as no more than the limit.
     """
 
     unusable: float
@@ -42,11 +43,13 @@ def health_of(analysis: Analysis) -> Health:
     rows, n_layers = analysis.numbers, len(analysis.words["status"])
     if not n_layers:
         return Health(unusable=1.0, stable_rank=0.0, trap_energy=0.0)
-    stable_rank = float(np.nan_to_num(rows["stable_rank"]).min())
+    embedding = analysis.words["layer_type"] == "embedding"
+    ranks, energies = np.nan_to_num(rows["stable_rank"]), np.nan_to_num(rows["trap_energy"])
+    of_any_rank = embedding | analysis.is_difference
     return Health(
         unusable=_unusable(analysis.findings, n_layers),
-        stable_rank=max(stable_rank, MIN_STABLE_RANK) if analysis.is_difference else stable_rank,
-        trap_energy=float(np.nan_to_num(rows["trap_energy"]).max()),
+        stable_rank=float(np.where(of_any_rank, np.maximum(ranks, MIN_STABLE_RANK), ranks).min()),
+        trap_energy=float(np.where(embedding, np.minimum(energies, MAX_TRAP_ENERGY), energies).max()),
     )
 
 

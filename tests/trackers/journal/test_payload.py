@@ -2,7 +2,7 @@
 
 import math
 
-from wwopt_trackers.journal.payload import LAYER_ALPHA, LayerChoice, scalars
+from wwopt_trackers.journal.payload import LAYER_ALPHA, LayerChoice, scalars, worst_first
 
 
 def test_layers_of_a_large_network():
@@ -25,3 +25,10 @@ def test_numbers_of_a_step(analysis):
     ends = logged["ww/alpha_min"], logged["ww/alpha_median"], logged["ww/alpha_max"]
     assert ends == (alphas.min(), alphas.min(), alphas.max())  # the lower median of two
     assert len([name for name in logged if not name.startswith(LAYER_ALPHA)]) in range(25, 36)
+
+
+def test_the_worst_are_out_of_the_estimators_range():
+    """Which alpha is farthest from well trained depends on the estimator; a layer without one leads."""
+    alphas = {"low": 1.0, "middle": 2.4, "high": 4.5, "none": math.nan}
+    assert worst_first(alphas, "mle") == ["none", "low", "middle", "high"]
+    assert worst_first(alphas, "hill") == ["none", "high", "low", "middle"]

@@ -129,3 +129,15 @@ def test_summary_counts_by_the_estimators_range(rng, estimator):
     alpha, limits = analysis.numbers["alpha"], ESTIMATORS[estimator]
     assert analysis.summary["share_over_6"] == (alpha > limits.high).mean()
     assert analysis.summary["share_under_2"] == (alpha < limits.low).mean()
+
+
+def test_an_embedding_may_share_a_mean(rng):
+    """A mean of all rows, or rare rows that stand out, belong to sound embeddings: worth a look, and not broken."""
+    shared = np.ones((200, 60)) + 0.1 * rng.normal(size=(200, 60))
+    stray = rng.normal(size=(200, 60))
+    stray[5, 5] = 60.0
+    weights = {"embeddings.weight": shared, "tok_embedding.weight": stray, "fc.weight": shared.copy()}
+    found = {(finding.layer, finding.key, finding.severity) for finding in wwopt.analyze(weights).findings}
+    assert ("embeddings", "dominated", "warning") in found
+    assert ("tok_embedding", "trapped", "warning") in found
+    assert {finding for finding in found if finding[2] == "broken"} == {("fc", "collapsed", "broken")}

@@ -57,8 +57,10 @@ def test_the_same_shapes_are_ranked_by_the_score():
     assert ranking.table.index.name == "name"
     assert ranking.table["rank"].tolist() == [1, 2, 3]
     assert ranking.table["value"].is_monotonic_increasing
-    assert (ranking.table["low"] <= ranking.table["value"]).all()
-    assert (ranking.table["value"] <= ranking.table["high"]).all()
+    assert ranking.table["status"].tolist() == ["ranked", "ranked", "broken"]
+    ranked = ranking.table.iloc[:2]
+    assert (ranked["low"] <= ranked["value"]).all()
+    assert (ranked["value"] <= ranked["high"]).all()
 
 
 @pytest.mark.parametrize(
@@ -134,12 +136,26 @@ def test_a_broken_network_does_not_win_whatever_the_metric():
     for metric in ("auto", "alpha_weighted", "log_norm", "stable_rank"):
         ranking = wwopt.rank({"broken": broken, "good": block(3, 80, seed=1)}, metric=metric)
         assert ranking.table.index.tolist() == ["good", "broken"]
-        assert ranking.table.loc["broken", "note"] == "not finite: layers.1"
+        assert ranking.table.loc["broken", "note"] == "non-finite: layers.1"
+
+
+def test_a_collapsed_network_does_not_win_either():
+    """The smallest norms are those of a network of one direction: it goes behind, and the note names its layers."""
+    ranking = wwopt.rank({"collapsed": block(3, 80, decay=1.5), "good": block(3, 80)}, metric="log_norm")
+    assert ranking.table.index.tolist() == ["good", "collapsed"]
+    assert ranking.table.loc["collapsed", "note"].startswith("collapsed: layers.0")
+
+
+def test_shares_are_by_the_estimators_range():
+    """What counts as over six is what the estimator calls so."""
+    networks = {"flat": block(3, 80, decay=0.1), "steep": block(3, 80, decay=0.5)}
+    ranking = wwopt.rank(networks, metric="share_over_6", estimator="hill")
+    assert ranking.table["value"].to_dict() == {"steep": 0.0, "flat": 1.0}
 
 
 def test_metric_by_name_or_as_a_score():
     """Columns are ranked in the direction that is declared; a score as it is; what is unknown is an error."""
-    candidates = {"low": block(3, 80, decay=1.5), "full": block(3, 80, decay=0.1)}
+    candidates = {"low": block(3, 80, decay=0.9), "full": block(3, 80, decay=0.1)}
     assert wwopt.rank(candidates, metric="stable_rank").best == "full"
     assert wwopt.rank(candidates, metric="log_norm").best == "low"
     ranking = wwopt.rank(candidates, metric=wwopt.AlphaScore(rank=500))

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wwopt_trackers.journal.payload import LAYER_ALPHA, SPECTRA, distance
+from wwopt_trackers.journal.payload import LAYER_ALPHA, SPECTRA, worst_first
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -43,10 +43,10 @@ def draw(journal: Journal, run: Run, *, worst: int) -> list[Path]:
     from wwopt.analysis import Analysis  # noqa: PLC0415  (loads pandas)
 
     analysis = Analysis.load(journal.path.parent / written[-1].folder / SPECTRA)
-    alphas = dict(zip(analysis.details["name"], analysis.details["alpha"], strict=True))
-    fitted = [name for name, alpha in alphas.items() if not math.isnan(alpha)]
+    alphas = zip(analysis.details["name"], analysis.details["alpha"], strict=True)
+    fitted = {name: alpha for name, alpha in alphas if not math.isnan(alpha)}
     figures = {"alpha-by-layer": plots.alphas(analysis), "alpha-histogram": plots.alpha_histogram(analysis)}
-    for rank, name in enumerate(sorted(fitted, key=lambda name: -distance(alphas[name]))[:worst], start=1):
+    for rank, name in enumerate(worst_first(fitted, analysis.estimator)[:worst], start=1):
         figures[f"spectrum-{rank}"] = plots.spectrum(analysis, name)
     analysed = [entry for entry in journal.entries(run.id) if entry.spectra]
     if len(analysed) > 1:

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wwopt.diagnosis import distance_from_range
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from wwopt.analysis import Analysis
+    from wwopt.powerlaw import EstimatorName
 
-__all__ = ["LAYER_ALPHA", "SPECTRA", "TABLE", "LayerChoice", "complete", "distance", "scalars", "write_spectra"]
+__all__ = ["LAYER_ALPHA", "SPECTRA", "TABLE", "LayerChoice", "complete", "scalars", "worst_first", "write_spectra"]
 
 LAYERS = 200  # layers with a curve of their own: a backend's pages suffer from thousands of keys
 WORST = 20  # layers that a step of a larger network may add
@@ -29,17 +32,17 @@ class LayerChoice:
     def __init__(self) -> None:
         self._keys: dict[str, str] = {}
 
-    def curves(self, alphas: Mapping[str, float]) -> dict[str, float]:
+    def curves(self, alphas: Mapping[str, float], estimator: EstimatorName = "mle") -> dict[str, float]:
         """Alphas to log at this step; a layer once picked stays, so that its curve has no holes."""
         if alphas.keys() != self._keys.keys():
-            self._pick(alphas)
+            self._pick(alphas, estimator)
         return {key: alphas[name] for name, key in self._keys.items() if name in alphas}
 
-    def _pick(self, alphas: Mapping[str, float]) -> None:
+    def _pick(self, alphas: Mapping[str, float], estimator: EstimatorName) -> None:
         if len(self._keys.keys() | alphas.keys()) <= LAYERS:
             worst = list(alphas)
         else:
-            worst = sorted(alphas, key=lambda name: -distance(alphas[name]))[:WORST]
+            worst = worst_first(alphas, estimator)[:WORST]
         fresh = [name for name in worst if name not in self._keys]
         self._keys |= {name: LAYER_ALPHA + name for name in fresh[: LAYERS - len(self._keys)]}
 
@@ -50,7 +53,7 @@ def scalars(analysis: Analysis, choice: LayerChoice) -> dict[str, float]:
     for column in SPREAD:
         values |= _spread(column, analysis.numbers[column])
     alphas = dict(zip(analysis.spectra, analysis.numbers["alpha"].tolist(), strict=True))
-    return values | choice.curves(alphas)
+    return values | choice.curves(alphas, analysis.estimator)
 
 
 def write_spectra(analysis: Analysis, folder: Path) -> None:
@@ -67,9 +70,9 @@ def complete(folder: Path) -> Path:
     return folder
 
 
-def distance(alpha: float) -> float:
-    """Distance of an alpha from the range of 2 to 6; infinite for a layer without one."""
-    return math.inf if math.isnan(alpha) else max(2 - alpha, alpha - 6, 0.0)
+def worst_first(alphas: Mapping[str, float], estimator: EstimatorName) -> list[str]:
+    """Sort layers by how far alpha lies from the estimator's range, the farthest first; those without one lead."""
+    return sorted(alphas, key=lambda name: -distance_from_range(alphas[name], estimator))
 
 
 def _spread(column: str, values: NDArray[np.float64]) -> dict[str, float]:

@@ -36,7 +36,7 @@ def analyze(
 ) -> int:
     """Print alpha and the other metrics of each layer of MODEL.
 
-    Exit status 1 if a layer is broken (not finite, degenerate, or without a fit) or another tensor is.
+    Exit status 1 if a layer or another tensor is broken: not finite, all zero, of rank one, collapsed or diverged.
     """
     from wwopt.cli.tables.layer_table import analysis_json, print_analysis  # noqa: PLC0415  (loads torch)
     from wwopt.engine.load_or_analyze import load_or_analyze  # noqa: PLC0415
@@ -48,5 +48,4 @@ def analyze(
         typer.echo(json.dumps(analysis_json(analysis), indent=2))
     else:
         print_analysis(analysis, remarks=not quiet)
-    broken = bool(analysis.broken_tensors) or (analysis.details["status"] != "success").any()
-    return FINDING if broken else DONE
+    return FINDING if analysis.broken else DONE

@@ -55,10 +55,7 @@ def report(
     out.write_text(render_report(analyses, unreadable=unreadable), encoding="utf-8")
     if not quiet:
         typer.echo(f"{out}: {', '.join(analyses)}")
-    broken = any(
-        bool(analysis.broken_tensors) or (analysis.details["status"] != "success").any()
-        for analysis in analyses.values()
-    )
+    broken = any(analysis.broken for analysis in analyses.values())
     return BAD_INPUT if unreadable else FINDING if broken else DONE
 
 

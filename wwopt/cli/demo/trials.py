@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["FINISHED", "RuleOutcome", "compare_rules", "trials_table"]
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
-WARNINGS = {"share_over_6": "under-trained", "share_under_2": "over-trained", "share_unusable": "broken"}
+WARNINGS = {"share_over_6": "under-trained", "share_under_2": "over-trained", "share_unusable": "without alpha"}
 
 
 @dataclass(frozen=True)

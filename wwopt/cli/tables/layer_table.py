@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from wwopt.cli.console import WIDE, new_table, number, open_console, plain
@@ -30,6 +31,7 @@ def analysis_json(analysis: Analysis) -> dict[str, Any]:
         "score": scored and scored["score"],
         "terms": scored and scored["terms"],
         "not_measured": analysis.unmeasured or None,
+        "findings": [asdict(finding) for finding in analysis.findings],
         "faults": json.loads(analysis.faults.to_json(orient="records")),
         "summary": {name: None if math.isnan(value) else value for name, value in analysis.summary.items()},
         "details": json.loads(analysis.details.to_json(orient="records", double_precision=15)),
@@ -58,8 +60,9 @@ def _layers(analysis: Analysis, *, wide: bool) -> Table:
     for label in ("N x M", *metrics.values()):
         table.add_column(label, justify="right", no_wrap=True)
     table.add_column("note", no_wrap=True)
-    for row in analysis.details.to_dict(orient="records"):
-        cells = [_shape(row), *(_metric(row, name) for name in metrics), _note(row)]
+    for index, row in enumerate(analysis.details.to_dict(orient="records")):
+        note = ", ".join(finding.key for finding in analysis.findings_of(index))
+        cells = [_shape(row), *(_metric(row, name) for name in metrics), note]
         table.add_row(plain(row["name"]), *([row["layer_type"]] if wide else []), *cells)
     return table
 
@@ -73,10 +76,6 @@ def _metric(row: dict[Any, Any], name: str) -> str:
     if name == "alpha" and not math.isnan(row["alpha_low"]):
         return f"{number(row['alpha'])} [{number(row['alpha_low'])}, {number(row['alpha_high'])}]"
     return number(row[name])
-
-
-def _note(row: dict[Any, Any]) -> str:
-    return str(row["warning"] if row["status"] == "success" else row["status"])
 
 
 def _left_out(analysis: Analysis) -> list[str]:

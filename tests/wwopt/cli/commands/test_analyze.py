@@ -52,6 +52,21 @@ def test_a_broken_layer_is_a_finding(tmp_path, capsys):
     assert "non-finite" in capsys.readouterr().out
 
 
+def test_a_layer_without_a_power_law_is_no_failure(tmp_path, capsys):
+    """An identity matrix, as recurrent layers begin with, is noted; the exit status is 0."""
+    np.savez(tmp_path / "rnn.npz", **{"rnn.weight": np.eye(80)})
+    assert run(["analyze", str(tmp_path / "rnn.npz")]) == 0
+    assert "no-fit" in capsys.readouterr().out
+
+
+def test_a_collapsed_layer_is_a_finding(tmp_path, capsys):
+    """One direction that carries nearly all of a layer is a failure, and the table says so."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "net.npz", **{"fc.weight": np.ones((80, 60)) + 0.1 * rng.normal(size=(80, 60))})
+    assert run(["analyze", str(tmp_path / "net.npz")]) == 1
+    assert "collapsed" in capsys.readouterr().out
+
+
 def test_unreadable_checkpoint(tmp_path, capsys):
     """A damaged file is named, with exit status 2."""
     path = tmp_path / "damaged.safetensors"
@@ -84,9 +99,10 @@ def test_analyze_takes_what_the_function_takes(checkpoint, capsys):
         "--cache",
         str(checkpoint.parent),
     ]
-    assert run(["analyze", str(checkpoint), *arguments, "--json"]) == 1
+    assert run(["analyze", str(checkpoint), *arguments, "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert [row["status"] for row in answer["details"]] == ["degenerate"]
+    assert [(finding["key"], finding["severity"]) for finding in answer["findings"]] == [("unchanged", "note")]
     assert answer["skipped"] == [{"name": "1", "reason": "not in `include`"}]
 
 
