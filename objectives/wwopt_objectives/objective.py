@@ -57,7 +57,9 @@ class AlphaObjective:
         loss and constraints count. "best": the one with the lowest score among those after the first 40% of
         ``n_steps`` (among all, where that is not known); "last": the one at the end.
     analyze_options : mapping, optional
-        Further arguments of `wwopt.analyze`, such as ``min_evals``.
+        Further arguments of `wwopt.analyze`. Where ``min_evals`` is not among them, the study fixes it at its first
+        evaluation: 50 where at least half of the weight matrices have so many eigenvalues, else the smallest number
+        from which the estimator's results still say something (``wwopt.powerlaw.ESTIMATORS``).
     broken_trials : {"auto", "complete", "pruned"}
         How a trial ends that the pruner stops because its network has collapsed or diverged. Some samplers read
         complete trials only, and suggest again what was pruned. "complete": with its score, and infeasible by its
@@ -70,7 +72,7 @@ class AlphaObjective:
         `train` is no function, or `wwopt.analyze` has no such option.
     ValueError
         An argument is out of its range; when called, the study was begun with another score or with other options of
-        `wwopt.analyze` that change numbers.
+        `wwopt.analyze` that change numbers, or no layer of its first network can be measured.
 
     Notes
     -----
@@ -166,7 +168,7 @@ class AlphaObjective:
     def _seems_broken(self, trained: TrainedModel, recorder: TrialRecorder) -> bool:
         """Check a model before the first evaluation; what diverges or collapses, mostly does so at once."""
         is_checked = self._every == "auto" and recorder.last_step is None and PowersOfTwo().is_due(trained.step)
-        return is_checked and fails_quick_check(trained.model, recorder.options)
+        return is_checked and fails_quick_check(trained.model, recorder.options(trained.model))
 
 
 def _as_objective(loss: float | None, step: int) -> float:

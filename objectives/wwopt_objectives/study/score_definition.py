@@ -10,15 +10,16 @@ from typing import TYPE_CHECKING, Any
 from wwopt.engine.settings import Settings
 from wwopt.sources import resolve
 from wwopt_objectives.study.attributes import SCORE
+from wwopt_objectives.study.layer_limit import choose_min_evals
 
 if TYPE_CHECKING:
     import optuna
 
     from wwopt.score import Score
 
-__all__ = ["check_study_score", "fix_study_options", "study_options"]
+__all__ = ["check_study_score", "fix_study_options", "study_min_evals", "study_options"]
 
-OPTIONS = "analyze_options"  # key of the options beside the score's settings; studies of version 0.1 have none
+OPTIONS = "analyze_options"  # key of the options beside the score's settings; studies of version 0.1 lack it
 ADDED = ("confidence",)  # options that add columns and change no number
 
 
@@ -41,7 +42,7 @@ def check_study_score(
     _check_options(study, study_options(study), options)
     settings, known = _as_json(score.settings()), study.user_attrs.get(SCORE)
     if known is None:
-        study.set_user_attr(SCORE, settings)
+        study.set_user_attr(SCORE, {**settings, OPTIONS: {}})
     elif settings != {name: value for name, value in known.items() if name != OPTIONS}:
         raise ValueError(
             f"The study {study.study_name!r} was begun with the score {known}, and this objective has {settings}; "
@@ -60,6 +61,15 @@ def fix_study_options(study: optuna.Study, score: Score, options: Mapping[str, A
 def study_options(study: optuna.Study) -> dict[str, Any]:
     """Get the options of a study's analyses; empty before its first evaluation."""
     return dict((study.user_attrs.get(SCORE) or {}).get(OPTIONS) or {})
+
+
+def study_min_evals(study: optuna.Study, model: object, options: Mapping[str, Any]) -> int:
+    """Get the limit that all trials of a study share; before its first evaluation, the one that suits a model."""
+    given = options.get("min_evals", study_options(study).get("min_evals"))
+    if given is not None:
+        return int(given)
+    without_options = OPTIONS not in (study.user_attrs.get(SCORE) or {OPTIONS: {}})
+    return Settings.min_evals if without_options else choose_min_evals(model, options)
 
 
 def _check_options(study: optuna.Study, known: Mapping[str, Any], options: Mapping[str, Any]) -> None:

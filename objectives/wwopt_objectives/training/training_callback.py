@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Literal, SupportsFloat
 
+import optuna
+
 from wwopt.engine.check_options import check_options
 from wwopt.score import AlphaScore
 from wwopt_objectives.training.distributed import from_rank_zero
@@ -15,7 +17,6 @@ from wwopt_objectives.trial.recorder import TrialRecorder
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import optuna
     import torch
     from optuna.artifacts._protocol import ArtifactStore
 
@@ -143,8 +144,12 @@ class TrainingCallback:
         return self._recorder.complete().score
 
     def fail(self, error: BaseException) -> None:
-        """Mark the trial of a training that failed, where there is one, as infeasible."""
-        if self._recorder is not None:
+        """Mark the trial of a training that failed or was pruned, where there is one, as infeasible."""
+        if self._recorder is None:
+            return
+        if isinstance(error, optuna.TrialPruned):
+            self._recorder.prune(str(error))
+        else:
             self._recorder.fail(error)
 
     def unfreeze(self) -> None:

@@ -34,12 +34,17 @@ def apply_constraints(trial: optuna.Trial, analysis: Analysis) -> dict[str, floa
     trial : optuna.Trial
         A running trial. Where it is a retry of one that died, the values it inherited are replaced.
     analysis : wwopt.Analysis
-        Of the trained network. One without any layer breaks every constraint.
+        Of the trained network.
 
     Returns
     -------
     dict of str to float
         The values, always the same keys in the same order.
+
+    Raises
+    ------
+    ValueError
+        No layer was measured; the message says why, and the way out.
 
     Examples
     --------
@@ -54,6 +59,8 @@ def apply_constraints(trial: optuna.Trial, analysis: Analysis) -> dict[str, floa
     >>> sorted(study.trials[0].constraints)
     ['ww_collapsed', 'ww_trapped', 'ww_undertrained', 'ww_unusable']
     """
+    if analysis.unmeasured:
+        raise ValueError(f"No layer was measured: {analysis.unmeasured}")
     values = _values(analysis)
     _set(trial, values)
     return values

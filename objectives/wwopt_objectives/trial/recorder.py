@@ -14,7 +14,7 @@ import optuna
 from wwopt.engine.analyze import analyze
 from wwopt_objectives.study.attributes import PRUNED_BY, SCORE, STATE, STEP, SUMMARY, TRAIN_LOSS, TRIAL_ATTRIBUTES
 from wwopt_objectives.study.samplers import ignores_pruned_trials
-from wwopt_objectives.study.score_definition import check_study_score, fix_study_options, study_options
+from wwopt_objectives.study.score_definition import check_study_score, fix_study_options, study_min_evals, study_options
 from wwopt_objectives.trial.constraints import apply_constraints, fail_constraints
 from wwopt_objectives.trial.evaluation import Evaluation
 from wwopt_objectives.trial.network_health import broken_reason, health_of
@@ -100,18 +100,29 @@ class TrialRecorder:
         """Step of the last evaluation, None where there was none."""
         return None if self._last is None else self._last.step
 
-    @cached_property
-    def options(self) -> dict[str, Any]:
-        """Arguments of `wwopt.analyze`: a limit that was not given is the study's."""
-        known = study_options(self._trial.study)
-        return self._options if "min_evals" not in known else {"min_evals": known["min_evals"], **self._options}
+    def options(self, model: object) -> dict[str, Any]:
+        """Arguments of `wwopt.analyze` for a model of this trial: where no limit was given, it is the study's."""
+        return {**self._options, "min_evals": study_min_evals(self._trial.study, model, self._options)}
 
     def evaluate(self, model: object, *, step: int, loss: float | None = None) -> Evaluation:
-        """Analyse and score a model after a step of its training, and log it to the trackers."""
-        analysis = analyze(model, **self.options)
+        """Analyse and score a model after a step of its training, and log it to the trackers.
+
+        Raises
+        ------
+        ValueError
+            No layer was measured, and the study has no evaluation yet.
+        optuna.TrialPruned
+            No layer was measured, as in no other trial of the study.
+        """
+        options = self.options(model) if self._last is None else self._options
+        analysis = analyze(model, **options)
+        self._check_measured(analysis)
         evaluation = Evaluation(step, loss, analysis, self._explain(analysis))
         if self._last is None:
-            fix_study_options(self._trial.study, self._score, self.options)
+            if options != self.options(model):
+                return self.evaluate(model, step=step, loss=loss)  # another worker fixed the study's limit meanwhile
+            fix_study_options(self._trial.study, self._score, options)
+            self._options = options
         self._last = evaluation
         objective = loss if len(self._trial.study.directions) > 1 else None
         self._state = update_state(self._state, analysis, evaluation.score, step, self.n_steps, loss=objective)
@@ -210,6 +221,16 @@ class TrialRecorder:
     def _finish_runs(self, state: State, reason: str = "") -> None:
         for run in self._runs:
             run.finish(state, reason=reason)
+
+    def _check_measured(self, analysis: Analysis) -> None:
+        """Raise where no layer was measured: an error at the study's first evaluation, whose options may be wrong."""
+        if analysis.unmeasured and not study_options(self._trial.study):
+            raise ValueError(f"No layer was measured: {analysis.unmeasured}")
+        if analysis.unmeasured:
+            raise optuna.TrialPruned(
+                f"not measured: {analysis.unmeasured} The study has other networks that were measured, so its limit "
+                "stays; begin another study with `analyze_options`."
+            )
 
     def _explain(self, analysis: Analysis) -> Explanation:
         """Score an analysis; a score that is not finite becomes the score's ``maximum``."""
