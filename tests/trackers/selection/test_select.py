@@ -105,6 +105,22 @@ def test_a_study_among_others(analysis):
     assert "differ in their layers" in warning
 
 
+def test_a_collapsed_network_is_not_chosen():
+    """Whatever the score says of it, a run with a broken network comes behind all others."""
+    left, _, right = np.linalg.svd(np.random.default_rng(0).normal(size=(64, 64)))
+    with LocalTracker("log") as tracker:
+        for name, decay in {"sound": 0.4, "collapsed": 3.0}.items():
+            trial = tracker.child(name, params={}, tags={"study": "digits"})
+            trial.log(wwopt.analyze({"fc.weight": left * (1.0 + np.arange(64)) ** -decay @ right}), step=0)
+            trial.finish("complete")
+    with pytest.warns(UserWarning, match="smallest mean alpha"):
+        score = wwopt.AlphaScore.mean_alpha()
+    chosen = select(journal="log", score=score)
+    assert chosen.table["name"].tolist() == ["sound", "collapsed"]
+    assert not chosen.table["score"].is_monotonic_increasing
+    assert chosen.usable
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

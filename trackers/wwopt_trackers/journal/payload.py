@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.diagnosis import distance_from_range
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -72,6 +70,8 @@ def complete(folder: Path) -> Path:
 
 def worst_first(alphas: Mapping[str, float], estimator: EstimatorName) -> list[str]:
     """Sort layers by how far alpha lies from the estimator's range, the farthest first; those without one lead."""
+    from wwopt.diagnosis import distance_from_range  # noqa: PLC0415  (loads SciPy, which the sender does without)
+
     return sorted(alphas, key=lambda name: -distance_from_range(alphas[name], estimator))
 
 

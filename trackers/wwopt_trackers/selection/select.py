@@ -42,7 +42,7 @@ class Selection:
     warnings : tuple of str
         Why the ranking should be read with care.
     usable : bool
-        Whether the best network is any good: its score is below the score's maximum.
+        Whether the best network is any good: nothing in it is broken, and its score is below the score's maximum.
     """
 
     table: pd.DataFrame
@@ -175,19 +175,20 @@ def _examine(
 def _candidate(run: LoggedRun, analysis: Analysis, scores: Iterable[Score]) -> _Candidate:
     rows = analysis.details
     layers = zip(rows["name"].tolist(), rows["N"].tolist(), rows["M"].tolist(), strict=True)
-    ranked, usable = {}, False
+    ranked, usable = {}, not analysis.broken
     for score in scores:
         explanation, settings = score.explain(analysis), score.settings()
         ranked[f"{settings['name']} {settings['version']}"] = {"score": explanation["score"], **explanation["terms"]}
-        usable = explanation["score"] < score.maximum
+        usable &= explanation["score"] < score.maximum
     return _Candidate(run, frozenset(layers), repr(dict(analysis.settings)), analysis.summary["alpha"], ranked, usable)
 
 
 def _rank(candidates: list[_Candidate], left_out: list[tuple[str, str, str]]) -> Selection:
+    """Order the runs by their score, those with a broken network behind all others."""
     import pandas as pd  # noqa: PLC0415  (heavy)
 
     common = [metric for metric in candidates[0].ranked if all(metric in each.ranked for each in candidates)]
-    ordered = sorted(candidates, key=lambda each: (each.ranked[common[0]]["score"], each.run.name))
+    ordered = sorted(candidates, key=lambda each: (not each.usable, each.ranked[common[0]]["score"], each.run.name))
     rows = [
         {column: getattr(each.run, column) for column in COLUMNS[:4]}
         | each.ranked[common[0]]
