@@ -81,8 +81,9 @@ class AlphaObjective:
     `apply_constraints`, also when the training fails. On the study it leaves the score's definition and the options of
     its analyses under ``ww_score``; a study that was begun with others is refused.
 
-    A score that is not finite counts as the score's ``maximum``. A training loss that is not finite prunes the trial
-    where it is an objective, ``with_loss=True``, and is recorded as None where it is not.
+    A score that is not finite counts as the score's ``maximum``. A training loss that is not finite at an evaluation
+    makes the trial infeasible, is recorded as None, and is a reason for `AlphaPruner`; where it is an objective,
+    ``with_loss=True``, the trial is pruned.
 
     Examples
     --------
@@ -168,7 +169,10 @@ class AlphaObjective:
     def _seems_broken(self, trained: TrainedModel, recorder: TrialRecorder) -> bool:
         """Check a model before the first evaluation; what diverges or collapses, mostly does so at once."""
         is_checked = self._every == "auto" and recorder.last_step is None and PowersOfTwo().is_due(trained.step)
-        return is_checked and fails_quick_check(trained.model, recorder.options(trained.model))
+        if not is_checked:
+            return False
+        diverged = trained.loss is not None and not math.isfinite(trained.loss)
+        return diverged or fails_quick_check(trained.model, recorder.options(trained.model))
 
 
 def _as_objective(loss: float | None, step: int) -> float:

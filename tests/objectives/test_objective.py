@@ -1,5 +1,7 @@
 """`AlphaObjective` on real studies and storages."""
 
+import math
+
 import optuna
 import pytest
 import torch
@@ -7,7 +9,7 @@ from optuna.trial import TrialState
 
 import wwopt
 from tests.support.studies import run, two_directions
-from wwopt_objectives import AlphaObjective, AlphaScore, load_best, select
+from wwopt_objectives import AlphaObjective, AlphaPruner, AlphaScore, load_best, select
 from wwopt_objectives.trial.constraints import CONSTRAINTS
 
 
@@ -131,14 +133,68 @@ def test_threads_do_not_mix(network):
 
 
 def test_a_loss_that_is_not_a_number(network):
-    """As an objective it prunes the trial, which is infeasible; beside the score it is recorded as None."""
+    """As an objective it prunes the trial; beside the score it does so by `AlphaPruner`. The trial is infeasible."""
     study = two_directions(lambda _: iter([(network(), float("nan"))]))
-    assert study.trials[0].state == TrialState.PRUNED
-    assert study.trials[0].user_attrs["ww_pruned_by"].startswith("diverged: the training loss is nan")
-    assert max(study.trials[0].constraints.values()) > 0
     trial = run(lambda _: (network(), float("nan"))).trials[0]
-    assert trial.state == TrialState.COMPLETE
-    assert trial.user_attrs["train_loss"] is None or "train_loss" not in trial.user_attrs
+    for pruned in (study.trials[0], trial):
+        assert pruned.state == TrialState.PRUNED
+        assert pruned.user_attrs["ww_pruned_by"].startswith("diverged: the training loss is n")
+        assert max(pruned.constraints.values()) > 0
+    assert trial.user_attrs["train_loss"] is None
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_a_trial_whose_loss_was_no_number_never_wins(network, keep):
+    """Without a pruner it runs to its end and is infeasible, though its score ties with the best."""
+    losses = [(0.5, 0.5), (math.nan, math.nan), (math.inf, 0.1), (0.5, math.nan)]
+    train = lambda trial: iter([(network(0.5 if trial.number else 0.4), loss) for loss in losses[trial.number]])  # noqa: E731
+    study = run(
+        train, n_trials=4, n_steps=2, every=1, keep=keep, pruner=optuna.pruners.NopPruner(), artifact_store=None
+    )
+    assert {trial.state for trial in study.trials} == {TrialState.COMPLETE}
+    assert [trial.constraints["ww_unusable"] > 0 for trial in study.trials] == [False, True, True, True]
+    assert study.best_trial.number == select(study).number == load_best(study).trial.number == 0
+    assert ["ww_artifacts" in trial.user_attrs for trial in study.trials] == [True, False, False, False]
+
+
+def test_a_loss_that_is_no_number_is_seen_before_the_first_evaluation(network):
+    """The quick check looks at it too, so that no half of a training is lost."""
+    study = run(lambda _: iter([(network(), math.nan)] * 16), n_steps=16)
+    assert list(study.trials[0].intermediate_values) == [0]
+
+
+BREAKS = {
+    "nan head": lambda model: model[3].weight.fill_(math.nan),
+    "zero head": lambda model: model[3].weight.zero_(),
+    "nan bias": lambda model: model[0].bias.fill_(math.nan),
+    "infinite variance": lambda model: model[1].running_var.fill_(math.inf),
+    "negative variance": lambda model: model[1].running_var.fill_(-1.0),
+    "zero variance": lambda model: model[1].running_var.zero_(),
+}
+
+
+@pytest.mark.parametrize("pruner", [AlphaPruner(), optuna.pruners.NopPruner()], ids=["AlphaPruner", "NopPruner"])
+@pytest.mark.parametrize("fault", BREAKS)
+def test_a_network_that_is_broken_outside_its_layers_never_wins(fault, pruner):
+    """What is too small to be analysed, and what is no matrix, counts too: such a network has the worst score."""
+
+    def train(trial):
+        torch.manual_seed(0)
+        model = torch.nn.Sequential(
+            torch.nn.Linear(64, 96), torch.nn.BatchNorm1d(96), torch.nn.Linear(96, 96), torch.nn.Linear(96, 10)
+        )
+        with torch.no_grad():
+            if trial.number == 0:
+                BREAKS[fault](model)
+        yield from [model] * 8
+
+    study = run(train, n_trials=2, n_steps=8, pruner=pruner, artifact_store=None)
+    broken, sound = study.trials
+    assert broken.intermediate_values[0] == AlphaScore().maximum  # the quick check sees it after the first step
+    assert broken.constraints["ww_unusable"] > 0
+    assert broken.state == (TrialState.PRUNED if isinstance(pruner, AlphaPruner) else TrialState.COMPLETE)
+    assert study.best_trial.number == sound.number
+    assert all(values.isfinite().all() for values in load_best(study).state_dict.values())
 
 
 def test_score_and_loss_are_two_objectives(network):

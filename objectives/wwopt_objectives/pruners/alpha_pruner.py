@@ -12,7 +12,6 @@ from optuna.trial import TrialState
 from wwopt_objectives.pruners.wrapped_pruners import check_wrapped
 from wwopt_objectives.study.attributes import PRUNED_BY, SCORE
 from wwopt_objectives.study.select_trial import is_feasible
-from wwopt_objectives.trial.network_health import broken_reason
 from wwopt_objectives.trial.prune_reason import prune_reason
 from wwopt_objectives.trial.training_state import TrainingState, state_of
 
@@ -32,7 +31,8 @@ class AlphaPruner(BasePruner):
     """Prune trainings whose weights say that they have failed or cannot become the best.
 
     - From the first evaluation of the first trial on, it prunes what has collapsed or diverged, which shows in the
-      weights on an absolute scale: what `Analysis.findings` calls broken. See docs/findings.md.
+      weights on an absolute scale: what `Analysis.findings` calls broken. See docs/findings.md. So it does where the
+      training loss is not finite.
     - After ``n_warmup_steps`` and once ``n_min_trials`` have finished, it prunes what cannot become the best any more.
       The best score that a trial can still reach is its score now less the largest fall that a finished trial had from
       the same step on, or less its own present slope extended to the end, where that is more; so it holds for any
@@ -105,7 +105,7 @@ class AlphaPruner(BasePruner):
         if self._n_startup_trials and _count_finished(study) < self._n_startup_trials:
             return None
         state = state_of(trial)
-        own = None if state is None else broken_reason(state.health, state.step) or self._score_reason(study, state)
+        own = None if state is None else state.broken or self._score_reason(study, state)
         if own is None and self._wrapped_pruner is not None:
             return prune_reason(self._wrapped_pruner, study, trial)
         return own

@@ -11,11 +11,11 @@ import numpy as np
 from wwopt.diagnosis import MAX_TRAP_ENERGY, MIN_STABLE_RANK
 from wwopt.engine.settings import Settings
 from wwopt.null import correlation_traps
-from wwopt.weights import open_weights
+from wwopt.weights import find_faults, open_weights
 
 if TYPE_CHECKING:
     from wwopt.arrays import Values
-    from wwopt.weights import WeightMatrix
+    from wwopt.weights import NamedTensor, WeightMatrix, Weights
 
 __all__ = ["fails_quick_check"]
 
@@ -24,7 +24,9 @@ ITERATIONS = 4  # of the power method: one direction that holds two thirds of th
 
 
 def fails_quick_check(model: object, options: Mapping[str, Any]) -> bool:
-    """Whether a layer that `wwopt.analyze` would measure seems broken; only an evaluation can tell for certain.
+    """Whether a layer that `wwopt.analyze` would measure, or another tensor, seems broken.
+
+    Only an evaluation can tell for certain.
 
     It takes about a twentieth of the time of an evaluation: extremes of the elements, and a few steps of the power
     method.
@@ -39,8 +41,16 @@ def fails_quick_check(model: object, options: Mapping[str, Any]) -> bool:
     if options.get("base") is not None:
         return True
     settings = Settings(**{name: value for name, value in options.items() if name in LAYER_OPTIONS})
-    matrices = [matrix for matrix in open_weights(model).matrices if settings.reason_to_skip(matrix) is None]
-    return not matrices or any(map(_seems_broken, matrices))
+    weights = open_weights(model)
+    matrices = [matrix for matrix in weights.matrices if settings.reason_to_skip(matrix) is None]
+    return not matrices or any(map(_seems_broken, matrices)) or _has_faults(weights, settings)
+
+
+def _has_faults(weights: Weights, settings: Settings) -> bool:
+    """Whether a tensor that is no layer of the analysis is broken."""
+    small = [matrix for matrix in weights.matrices if settings.reason_to_skip(matrix) is not None]
+    others: list[NamedTensor | WeightMatrix] = [*small, *(vector for _, vector in weights.vectors), *weights.rest]
+    return any(find_faults(tensor for tensor in others if settings.covers(tensor.name)))
 
 
 def _seems_broken(matrix: WeightMatrix) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from wwopt.analysis import Analysis
 
-__all__ = ["CONSTRAINTS", "apply_constraints", "fail_constraints"]
+__all__ = ["CONSTRAINTS", "apply_constraints", "fail_constraints", "mark_unusable"]
 
 CONSTRAINTS = ("ww_collapsed", "ww_trapped", "ww_undertrained", "ww_unusable")
 MAX_SHARE_UNDER_TRAINED = 0.5
@@ -69,6 +69,11 @@ def apply_constraints(trial: optuna.Trial, analysis: Analysis) -> dict[str, floa
 def fail_constraints(trial: optuna.Trial) -> None:
     """Mark a trial that has no analysis as infeasible: Optuna reads an unset constraint as satisfied."""
     _set(trial, dict.fromkeys(CONSTRAINTS, FAILED))
+
+
+def mark_unusable(trial: optuna.Trial) -> None:
+    """Mark a trial as infeasible whose loss is not finite, whatever its weights say."""
+    _set(trial, {"ww_unusable": FAILED})
 
 
 def _values(analysis: Analysis) -> dict[str, float]:

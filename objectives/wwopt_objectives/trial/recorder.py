@@ -15,12 +15,11 @@ from wwopt.engine.analyze import analyze
 from wwopt_objectives.study.attributes import PRUNED_BY, SCORE, STATE, STEP, SUMMARY, TRAIN_LOSS, TRIAL_ATTRIBUTES
 from wwopt_objectives.study.samplers import ignores_pruned_trials
 from wwopt_objectives.study.score_definition import check_study_score, fix_study_options, study_min_evals, study_options
-from wwopt_objectives.trial.constraints import apply_constraints, fail_constraints
+from wwopt_objectives.trial.constraints import apply_constraints, fail_constraints, mark_unusable
 from wwopt_objectives.trial.evaluation import Evaluation
-from wwopt_objectives.trial.network_health import broken_reason, health_of
 from wwopt_objectives.trial.prune_reason import prune_reason
 from wwopt_objectives.trial.snapshots import SnapshotStore
-from wwopt_objectives.trial.training_state import update_state
+from wwopt_objectives.trial.training_state import read_state, update_state
 
 if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
@@ -90,6 +89,7 @@ class TrialRecorder:
         self._keep = keep
         self._broken_trials = broken_trials
         self._state: dict[str, Any] | None = None
+        self._diverged = False  # whether the loss of an evaluation was not finite
         self._last: Evaluation | None = None
         self._result: Evaluation | None = None
         self.n_steps = n_steps
@@ -125,7 +125,10 @@ class TrialRecorder:
             self._options = options
         self._last = evaluation
         objective = loss if len(self._trial.study.directions) > 1 else None
-        self._state = update_state(self._state, analysis, evaluation.score, step, self.n_steps, loss=objective)
+        self._diverged = self._diverged or (loss is not None and not math.isfinite(loss))
+        self._state = update_state(
+            self._state, analysis, evaluation.score, step, self.n_steps, loss=objective, diverged=self._diverged
+        )
         metrics = {"ww/score": evaluation.score} | ({} if loss is None else {TRAIN_LOSS: loss})
         for run in self._runs:
             run.log(analysis, step=step, metrics=metrics)
@@ -173,7 +176,8 @@ class TrialRecorder:
             The trial ends as pruned.
         """
         last = self._last
-        if last is None or not self._completes_broken or broken_reason(health_of(last.analysis), last.step) is None:
+        is_broken = self._state is not None and read_state(self._state).broken is not None
+        if last is None or not (self._completes_broken and is_broken):
             raise optuna.TrialPruned(reason)
         self._record(last)
         self._trial.set_user_attr(PRUNED_BY, reason)
@@ -264,6 +268,8 @@ class TrialRecorder:
         if evaluation.loss is not None:
             trial.set_user_attr(TRAIN_LOSS, _finite(evaluation.loss))
         apply_constraints(trial, evaluation.analysis)
+        if self._diverged:
+            mark_unusable(trial)
 
 
 def _reset(trial: optuna.Trial) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wwopt_objectives.study.attributes import STATE
-from wwopt_objectives.trial.network_health import Health, health_of
+from wwopt_objectives.trial.network_health import Health, broken_reason, health_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from wwopt.analysis import Analysis
 
-__all__ = ["MAX_LEVELS", "Curve", "TrainingState", "state_of", "update_state"]
+__all__ = ["MAX_LEVELS", "Curve", "TrainingState", "read_state", "state_of", "update_state"]
 
 MAX_LEVELS = 24  # evaluations that are kept; with one more every second one is dropped
 
@@ -74,11 +75,14 @@ class TrainingState:
         Steps that the training will take.
     health : Health
         Of the network at the last evaluation.
+    diverged : bool
+        Whether the training loss of an evaluation was not finite.
     """
 
     curves: tuple[Curve, ...]
     n_steps: int | None
     health: Health
+    diverged: bool = False
 
     @property
     def steps(self) -> NDArray[np.float64]:
@@ -90,6 +94,13 @@ class TrainingState:
         """The last step that was evaluated."""
         return int(self.steps[-1])
 
+    @property
+    def broken(self) -> str | None:
+        """Why to train on is pointless; None where it is not."""
+        if self.diverged:
+            return f"diverged: the training loss is not finite at step {self.step}"
+        return broken_reason(self.health, self.step)
+
 
 def update_state(
     previous: dict[str, Any] | None,
@@ -99,6 +110,7 @@ def update_state(
     n_steps: int | None,
     *,
     loss: float | None = None,
+    diverged: bool = False,
 ) -> dict[str, Any]:
     """Add an evaluation to a training's state.
 
@@ -116,6 +128,8 @@ def update_state(
         Steps that the training will take.
     loss : float, optional
         Training loss, where it is the study's second objective.
+    diverged : bool
+        Whether the training loss was not finite, now or before.
 
     Returns
     -------
@@ -124,7 +138,8 @@ def update_state(
     """
     levels = [*(previous or {}).get("levels", []), [step, round(score, 6)]]
     losses = {} if loss is None else {"losses": _thinned([*(previous or {}).get("losses", []), round(loss, 6)])}
-    return {"levels": _thinned(levels), **losses, "n_steps": n_steps, **health_of(analysis)._asdict()}
+    more = {**losses, **({"diverged": True} if diverged else {})}
+    return {"levels": _thinned(levels), **more, "n_steps": n_steps, **health_of(analysis)._asdict()}
 
 
 def _thinned(values: list[Any]) -> list[Any]:
@@ -135,10 +150,14 @@ def _thinned(values: list[Any]) -> list[Any]:
 def state_of(trial: FrozenTrial) -> TrainingState | None:
     """Read the state of a trial's training; None where it was never evaluated."""
     state = trial.user_attrs.get(STATE)
-    if not state:
-        return None
+    return read_state(state) if state else None
+
+
+def read_state(state: Mapping[str, Any]) -> TrainingState:
+    """Read what `update_state` gave."""
     steps, *objectives = np.array(state["levels"], dtype=np.float64).T
     if "losses" in state:
         objectives.append(np.array(state["losses"], dtype=np.float64))
     curves = tuple(Curve(steps, values) for values in objectives)
-    return TrainingState(curves, state["n_steps"], Health(*(state[name] for name in Health._fields)))
+    health = Health(*(state[name] for name in Health._fields))
+    return TrainingState(curves, state["n_steps"], health, state.get("diverged", False))
