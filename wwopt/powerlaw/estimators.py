@@ -40,7 +40,7 @@ class Estimator:
     source : str
         Publication of the estimator and its thresholds.
     min_evals : int
-        Fewest eigenvalues of a layer from which alpha and the scores still tell learning from noise.
+        Fewest eigenvalues of a layer from which the numbers still say something; docs/metrics.md has the evidence.
     below : str
         Warning for an alpha below ``low``.
     """
@@ -60,13 +60,14 @@ class Estimator:
 
 
 # The thresholds of mle are the theory's. Those of hill and peak cut off as many of 928 layers of the networks that
-# benchmarks/selection trains as mle's do. With a cut-off an exponent of 0 means that there is no power law at all.
+# benchmarks/selection trains as mle's do. With a cut-off an exponent of 0 means that there is no power law at all. The
+# smallest layers were chosen by benchmarks/engine/smallest_layers.py.
 ESTIMATORS: dict[EstimatorName, Estimator] = {
-    "mle": Estimator(search, 2.0, 6.0, "Clauset, Shalizi, Newman (2009), eq. 3.1 and 3.9", 20),
-    "hill": Estimator(fit_upper_half, 1.8, 2.7, "Hill (1975) over the upper half: FARMS (2025), xmin_mid", 20),
-    "peak": Estimator(fit_near_peak, 1.8, 3.6, "Zhou et al. (2023), xmin near the peak of the histogram of log x", 20),
+    "mle": Estimator(search, 2.0, 6.0, "Clauset, Shalizi, Newman (2009), eq. 3.1 and 3.9", 16),
+    "hill": Estimator(fit_upper_half, 1.8, 2.7, "Hill (1975) over the upper half: FARMS (2025), xmin_mid", 12),
+    "peak": Estimator(fit_near_peak, 1.8, 3.6, "Zhou et al. (2023), xmin near the peak of the histogram of log x", 16),
     "tpl": Estimator(
-        fit_truncated, 1e-9, 6.0, "Clauset et al. (2009), table 2.1, power law with cutoff", 20, UNDER_TRAINED
+        fit_truncated, 1e-9, 6.0, "Clauset et al. (2009), table 2.1, power law with cutoff", 16, UNDER_TRAINED
     ),
 }
 

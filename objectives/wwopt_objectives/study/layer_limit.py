@@ -33,7 +33,7 @@ def choose_min_evals(model: object, options: Mapping[str, Any]) -> int:
     >>> choose_min_evals({"a.weight": np.ones((64, 64)), "b.weight": np.ones((10, 64))}, {})
     50
     >>> choose_min_evals({"a.weight": np.ones((64, 30)), "b.weight": np.ones((10, 64))}, {})
-    20
+    16
     """
     settings = Settings(min_evals=2, **{name: options[name] for name in LAYER_OPTIONS if name in options})
     sizes = [matrix.num_evals for matrix in weights_of(model).matrices if settings.reason_to_skip(matrix) is None]

@@ -27,10 +27,10 @@ def limit_of(study):
     [
         (perceptron(64), {}, 50),
         (perceptron(50), {}, 50),
-        (perceptron(48), {}, 20),
-        (perceptron(24), {"estimator": "hill"}, 20),
+        (perceptron(48), {}, 16),
+        (perceptron(24), {"estimator": "hill"}, 12),
         (torch.nn.Sequential(torch.nn.Linear(64, 128), torch.nn.Linear(128, 10)), {}, 50),  # half of them
-        (perceptron(64), {"include": "2"}, 20),  # the last layer alone
+        (perceptron(64), {"include": "2"}, 16),  # the last layer alone
         (perceptron(64), {"exclude": ["2"]}, 50),
         (perceptron(64).state_dict(), {}, 50),
     ],
@@ -43,11 +43,11 @@ def test_the_limit_suits_at_least_half_of_the_layers(model, options, limit):
 def test_small_networks_are_tuned():
     """A study of networks below the limit of `analyze` has one limit of its own, and finite values below the worst."""
     study = run(lambda trial: perceptron(trial.suggest_int("width", 20, 48), trial.number), n_trials=4)
-    assert limit_of(study) == 20
+    assert limit_of(study) == 16
     for trial in study.trials:
         model = perceptron(trial.params["width"], trial.number)
         assert trial.state == TrialState.COMPLETE
-        assert trial.value == AlphaScore()(wwopt.analyze(model, min_evals=20)) < AlphaScore().maximum
+        assert trial.value == AlphaScore()(wwopt.analyze(model, min_evals=16)) < AlphaScore().maximum
 
 
 def test_large_networks_keep_their_values():
@@ -62,7 +62,7 @@ def test_the_limit_stays_for_the_whole_study():
     widths = [30, 128, 64]
     study = run(lambda trial: perceptron(widths[trial.number]), n_trials=2)
     run(lambda trial: perceptron(widths[trial.number]), study=study)
-    values = [AlphaScore()(wwopt.analyze(perceptron(width), min_evals=20)) for width in widths]
+    values = [AlphaScore()(wwopt.analyze(perceptron(width), min_evals=16)) for width in widths]
     assert [trial.value for trial in study.trials] == values
 
 
@@ -71,7 +71,7 @@ def test_a_study_of_an_earlier_version_keeps_the_limit_of_its_trials():
     study = optuna.create_study(direction="minimize")
     study.set_user_attr("ww_score", AlphaScore().settings())
     model = torch.nn.Sequential(perceptron(30), torch.nn.Linear(64, 64))
-    assert choose_min_evals(model, {}) == 20
+    assert choose_min_evals(model, {}) == 16
     run(lambda _: model, study=study)
     assert limit_of(study) == 50
 
@@ -144,8 +144,8 @@ def test_a_callback_uses_the_limit_of_the_study():
     callback = TrainingCallback(trial=study.ask())
     callback.start(perceptron(30), 1)
     callback.end_epoch(0)
-    assert callback.result() == AlphaScore()(wwopt.analyze(perceptron(30), min_evals=20))
-    assert limit_of(study) == 20
+    assert callback.result() == AlphaScore()(wwopt.analyze(perceptron(30), min_evals=16))
+    assert limit_of(study) == 16
 
 
 def test_a_callback_whose_trial_is_not_measured_prunes_it():
