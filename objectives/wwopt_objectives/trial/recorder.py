@@ -20,6 +20,7 @@ from wwopt_objectives.trial.evaluation import Evaluation
 from wwopt_objectives.trial.prune_reason import prune_reason
 from wwopt_objectives.trial.snapshots import SnapshotStore
 from wwopt_objectives.trial.training_state import read_state, update_state
+from wwopt_objectives.trial.unchanged_weights import warn_of_equal_trials, warn_of_unchanged_weights
 
 if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
@@ -123,6 +124,8 @@ class TrialRecorder:
                 return self.evaluate(model, step=step, loss=loss)  # another worker fixed the study's limit meanwhile
             fix_study_options(self._trial.study, self._score, options)
             self._options = options
+        else:
+            warn_of_unchanged_weights(self._trial, self._last, evaluation)
         self._last = evaluation
         objective = loss if len(self._trial.study.directions) > 1 else None
         self._diverged = self._diverged or (loss is not None and not math.isfinite(loss))
@@ -159,6 +162,7 @@ class TrialRecorder:
         """
         if self._result is None:
             raise RuntimeError("The trial has no result: nothing was evaluated.")
+        warn_of_equal_trials(self._trial, _as_json(self._result.analysis.summary))
         self._record(self._result)
         self._snapshots.upload(self._result)
         self._finish_runs("complete")
