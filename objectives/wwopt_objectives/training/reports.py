@@ -84,7 +84,7 @@ class MonitorReport:
     @property
     def broken(self) -> bool:
         """Whether training on is pointless: a layer has collapsed, diverged or is not finite, or another tensor is."""
-        return any(finding.severity == "broken" for finding in self.analysis.findings)
+        return bool(self.analysis.broken)
 
     @property
     def table(self) -> pd.DataFrame:

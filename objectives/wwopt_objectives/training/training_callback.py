@@ -166,5 +166,4 @@ class TrainingCallback:
 
 
 def _broken_layers(report: MonitorReport) -> str | None:
-    broken = [str(finding) for finding in report.analysis.findings if finding.severity == "broken"]
-    return "; ".join(broken) or None
+    return "; ".join(map(str, report.analysis.broken)) or None

@@ -9,7 +9,7 @@ import numpy as np
 from wwopt.diagnosis import MAX_TRAP_ENERGY, MIN_STABLE_RANK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from wwopt.analysis import Analysis
     from wwopt.diagnosis import Finding
@@ -47,7 +47,7 @@ def health_of(analysis: Analysis) -> Health:
     ranks, energies = np.nan_to_num(rows["stable_rank"]), np.nan_to_num(rows["trap_energy"])
     of_any_rank = embedding | analysis.is_difference
     return Health(
-        unusable=_unusable(analysis.findings, n_layers),
+        unusable=_unusable(analysis.broken, n_layers),
         stable_rank=float(np.where(of_any_rank, np.maximum(ranks, MIN_STABLE_RANK), ranks).min()),
         trap_energy=float(np.where(embedding, np.minimum(energies, MAX_TRAP_ENERGY), energies).max()),
     )
@@ -64,8 +64,7 @@ def broken_reason(health: Health, step: int) -> str | None:
     return None
 
 
-def _unusable(findings: Iterable[Finding], n_layers: int) -> float:
-    broken = [finding for finding in findings if finding.severity == "broken"]
+def _unusable(broken: Sequence[Finding], n_layers: int) -> float:
     if any(finding.row is None for finding in broken):
         return 1.0
     return len({finding.row for finding in broken if finding.key in UNUSABLE}) / n_layers

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["print_ranking", "ranking_json"]
 
-LABELS = {"score": "score", "alpha": "alpha", "alpha_weighted": "alpha w.", "share_over_6": "> 6"}
+LABELS = {"score": "score", "alpha": "alpha", "alpha_weighted": "alpha w.", "share_over_6": "above"}
 WIDE_LABELS = {"share_trapped": "traps", "log_norm": "log norm", "stable_rank": "stable rank"}
 SHARES = ("share_over_6", "share_trapped")
 UNITS = {"G": 1e9, "M": 1e6, "k": 1e3}
