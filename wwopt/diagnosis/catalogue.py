@@ -24,12 +24,12 @@ __all__ = ["CATALOGUE", "FAULT_KEYS", "LayerColumns", "Rule"]
 
 @dataclass(frozen=True)
 class LayerColumns:
-    """LayerColumns of a table of layers, and how they came about.
+    """Columns of a table of layers, and how they came about.
 
     Attributes
     ----------
     numbers, words : mapping of str to array
-        LayerColumns of numbers and of text; a column of numbers that is missing counts as NaN.
+        Columns of numbers and of text; a column of numbers that is missing counts as NaN.
     estimator : {"mle", "hill", "peak", "tpl"}
         Estimator of the alphas.
     difference : bool

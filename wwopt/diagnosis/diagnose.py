@@ -35,7 +35,7 @@ def diagnose(
     Parameters
     ----------
     numbers, words : mapping of str to array
-        LayerColumns of ``Analysis.details``: those of numbers, and those of text with ``name`` and ``status``.
+        Columns of ``Analysis.details``: those of numbers, and those of text with ``name`` and ``status``.
     estimator : {"mle", "hill", "peak", "tpl"}
         Estimator of the alphas, whose range holds.
     difference : bool

@@ -115,3 +115,14 @@ def test_the_report_and_the_monitor_agree():
     assert advice.findings == report.layers[0].findings
     assert advice.text == report.layers[0].advice
     assert not report.broken
+
+
+def test_a_broken_bias_breaks_the_network(network):
+    """What is no layer counts too: a bias that is not finite makes the report broken, with every layer sound."""
+    model = Model(network(0.5))
+    with torch.no_grad():
+        model.layer.bias[3] = float("nan")
+    report = AlphaMonitor(model).step(0)
+    assert report.broken
+    assert not report.layers[0].broken
+    assert str(report.analysis.broken[0]) == "layer.bias holds values that are not finite"

@@ -3,9 +3,10 @@
 import optuna
 from optuna.trial import TrialState
 
+import wwopt
 from tests.support.studies import run
 from wwopt_objectives import AlphaPruner
-from wwopt_objectives.trial.constraints import CONSTRAINTS
+from wwopt_objectives.trial.constraints import CONSTRAINTS, apply_constraints
 
 
 def test_a_retried_trial_gets_fresh_constraints(network):
@@ -35,3 +36,13 @@ def test_gaussian_processes_find_their_constraints(network):
     study = optuna.create_study(direction="minimize", sampler=sampler, pruner=AlphaPruner())
     run(train, n_trials=6, study=study)
     assert {tuple(trial.constraints) for trial in study.trials} == {CONSTRAINTS}
+
+
+def test_layers_are_under_trained_by_the_range_of_their_estimator(network):
+    """An alpha that one estimator calls well trained is under-trained by the range of another."""
+    weights, violated = network(0.2, size=300), {}
+    for estimator in ("mle", "hill"):
+        study = optuna.create_study()
+        apply_constraints(study.ask(), wwopt.analyze(weights, estimator=estimator))
+        violated[estimator] = [name for name, value in study.trials[0].constraints.items() if value > 0]
+    assert violated == {"mle": [], "hill": ["ww_undertrained"]}
