@@ -133,6 +133,14 @@ def test_a_factor_of_lora_that_is_zero_is_no_fault():
     assert wwopt.analyze(weights).faults.empty
 
 
+def test_numbers_beside_the_network_are_none_of_its_tensors():
+    """A checkpoint may record a loss that is not finite, or begin its search for the best at infinity."""
+    numbers = {"val_loss": torch.tensor(math.nan), "best_acc": torch.tensor(-math.inf), "epoch": torch.tensor(3)}
+    assert wwopt.analyze({"state_dict": network().state_dict(), **numbers}).faults.empty
+    scale = {"state_dict": network().state_dict(), "logit_scale": torch.tensor(math.nan)}
+    assert wwopt.analyze(scale).faults["name"].tolist() == ["logit_scale"]
+
+
 def test_faults_are_saved_and_kept(tmp_path):
     """A saved analysis, a pickled one and one that is fitted again have the same faults; of none there is no table."""
     sound, broken = network(), network()

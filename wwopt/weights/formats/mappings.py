@@ -16,8 +16,18 @@ if TYPE_CHECKING:
 
     import torch
 
-__all__ = ["describe_array", "describe_torch", "is_module", "is_tensor", "read_mapping"]
+__all__ = [
+    "PACKED",
+    "describe_array",
+    "describe_packed",
+    "describe_torch",
+    "is_module",
+    "is_packed",
+    "is_tensor",
+    "read_mapping",
+]
 
+PACKED = "_packed_params"
 LAZY = ("UninitializedParameter", "UninitializedBuffer")
 UNINITIALIZED = "not initialised yet; call the model once"
 
@@ -45,6 +55,21 @@ def read_mapping(mapping: Mapping[Any, Any]) -> Iterator[NamedTensor]:
             yield describe_torch(str(name), value, identities)
         elif is_tensor(value):
             yield describe_array(str(name), value, identities)
+        elif is_packed(name):
+            yield describe_packed(str(name))
+
+
+def is_packed(name: object) -> bool:
+    """Whether a state dict has under this name the weight of a layer that PyTorch quantised, with its bias."""
+    return isinstance(name, str) and name.endswith(PACKED)
+
+
+def describe_packed(name: str) -> NamedTensor:
+    """Describe a weight that is packed for the processor, and not to be read."""
+    layer = name.removesuffix(PACKED).removesuffix(".").removesuffix(PACKED).removesuffix(".")
+    return NamedTensor(
+        layer, (0, 0), "qint8", InArray(np.empty((0, 0))), unusable="quantized, and packed with its bias"
+    )
 
 
 def describe_array(name: str, array: Any, identities: Identities) -> NamedTensor:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from wwopt.weights.formats.mappings import describe_torch
+from wwopt.weights.formats.mappings import PACKED, describe_packed, describe_torch
 from wwopt.weights.tensors.adapted import PREFIX, WAY_OUT, AdaptedLayer
 from wwopt.weights.tensors.tied import Identities
 
@@ -47,6 +47,8 @@ def read_module(model: torch.nn.Module) -> Iterator[NamedTensor]:
         for key, tensor in _parameters(module):
             name = f"{path}.{key}" if path else key
             yield describe_torch(name, tensor, identities, layer_type if key == "weight" else None)
+        if hasattr(module, PACKED) and callable(getattr(module, "weight", None)):  # a method where it is quantised
+            yield describe_packed(f"{path}.{PACKED}")
         for key, tensor in _buffers(module):
             yield replace(describe_torch(f"{path}.{key}" if path else key, tensor, buffers), buffer=True)
 

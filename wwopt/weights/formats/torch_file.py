@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from wwopt.weights.formats.mappings import describe_packed, is_packed
 from wwopt.weights.formats.nested import weights_in
 from wwopt.weights.formats.pickle_stubs import Record, Storage, StoredTensor, Unreadable
 from wwopt.weights.formats.torch_container import TorchContainer, locate, read_container, read_text
@@ -52,6 +53,8 @@ def read_torch(path: Path) -> Iterator[NamedTensor]:
                 yield replace(buffers.describe(name, value, None), buffer=True)
         elif isinstance(value, StoredTensor):
             yield storages.describe(name, value, layer_type)
+        elif is_packed(name):
+            yield describe_packed(name)
         elif isinstance(value, Unreadable):
             yield NamedTensor(name, (0, 0), "", NOTHING, unusable=f"a tensor that is {value.reason}")
 

@@ -24,6 +24,7 @@ FaultKind = Literal["non-finite", "zero", "impossible"]
 VARIANCES = ("running_var", "moving_variance", "running_variance")  # of PyTorch, Keras and others
 COUNTS = ("num_batches_tracked",)
 MASK = re.compile(r"mask", re.IGNORECASE)
+RECORDS = re.compile(r"(^|_)(loss|acc|accuracy|metric|score|lr|step|epoch)(_|$)")  # a number beside the network
 EXTREMES = re.compile(r"(^|_)(min|max|best|lowest|highest)(_|$)")  # a search for the least begins at infinity
 HARMLESS_ZEROS = re.compile(r"embed|bias|lora_|hada_|mask", re.IGNORECASE)  # no layer, or one that may add nothing
 
@@ -50,8 +51,9 @@ class Fault:
 def find_faults(tensors: Iterable[NamedTensor | WeightMatrix]) -> list[Fault]:
     """Read tensors one after the other, each once, and list what is wrong with them.
 
-    Not a fault: infinity in a mask, or where the least or greatest value is kept; a bias, an embedding or a factor
-    of an adapter that is zero, as many are at first; a variance of zero in some channels, which are dead ones.
+    Not a fault: infinity in a mask, or where the least or greatest value is kept; a loss that a checkpoint records
+    beside the network; a bias, an embedding or a factor of an adapter that is zero, as many are at first; a variance of
+    zero in some channels, which are dead ones.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         return [fault for tensor in tensors if (fault := _fault_of(tensor, tensor.read())) is not None]
@@ -72,6 +74,8 @@ def _fault_of(tensor: NamedTensor | WeightMatrix, values: Values) -> Fault | Non
 def _count_non_finite(name: str, values: Values) -> int:
     leaf = name.rpartition(".")[-1]
     bad = ~np.isfinite(values)
+    if not values.shape and RECORDS.search(leaf):
+        return 0
     if EXTREMES.search(leaf):
         bad = np.isnan(values)
     elif MASK.search(leaf):

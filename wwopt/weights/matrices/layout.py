@@ -60,7 +60,7 @@ def to_matrices(
     vectors: list[tuple[int, NamedTensor]] = []
     rest = [replace(tensor, name=_unwrapped(tensor.name)) for tensor in tensors if tensor.buffer]
     for layer, tensor in layers.items():
-        reason = _reason_to_skip(layer, tensor, names)
+        reason = _reason_to_skip(layer, tensor, names) or _reason_of_neighbour(layer, tensor, layers)
         if reason is not None:
             skipped.append((layer, reason))
             rest.append(replace(tensor, name=layer))
@@ -137,6 +137,14 @@ def _reason_to_skip(layer: str, tensor: NamedTensor, names: Mapping[str, str]) -
         return "a bias for each expert, not a weight"
     if len(tensor.shape) > max(CONVOLUTIONS):
         return f"{len(tensor.shape)} dimensions; layers of up to {max(CONVOLUTIONS)} are known"
+    return None
+
+
+def _reason_of_neighbour(layer: str, tensor: NamedTensor, layers: Mapping[str, NamedTensor]) -> str | None:
+    """Tell the gain and the bias of a normalisation over several axes, which have one shape."""
+    partner = layers.get(layer.removesuffix(".bias") if layer.endswith(".bias") else f"{layer}.bias")
+    if len(tensor.shape) > 1 and partner is not None and partner.shape == tensor.shape:
+        return "of a normalisation over several axes, not a weight"
     return None
 
 
