@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-import optuna
-
 from wwopt.engine.check_options import check_options
 from wwopt.score import AlphaScore
 from wwopt_objectives.training.quick_check import fails_quick_check
@@ -16,6 +14,7 @@ from wwopt_objectives.training.trained_models import trained_models
 from wwopt_objectives.trial.recorder import TrialRecorder
 
 if TYPE_CHECKING:
+    import optuna
     from optuna.artifacts._protocol import ArtifactStore
 
     from wwopt.score import Score
@@ -83,7 +82,8 @@ class AlphaObjective:
 
     A score that is not finite counts as the score's ``maximum``. A training loss that is not finite at an evaluation
     makes the trial infeasible, is recorded as None, and is a reason for `AlphaPruner`; where it is an objective,
-    ``with_loss=True``, the trial is pruned.
+    ``with_loss=True``, it stops the trial at once. That ends as ``broken_trials`` says; as complete its loss is
+    infinite.
 
     Examples
     --------
@@ -148,18 +148,19 @@ class AlphaObjective:
         )
         with recorder:
             result = self._train_and_evaluate(trial, recorder)
-        return (result.score, _as_objective(result.loss, result.step)) if self._with_loss else result.score
+        return (result.score, _as_objective(result.loss)) if self._with_loss else result.score
 
     def _train_and_evaluate(self, trial: optuna.Trial, recorder: TrialRecorder) -> Evaluation:
         """Train to the end, or until the pruner says so, and return the evaluation that is the trial's result."""
         schedule: Schedule | None = None
         for trained in trained_models(self._train(trial)):
-            if self._with_loss:
-                _as_objective(trained.loss, trained.step)
+            has_diverged = self._with_loss and not math.isfinite(_as_objective(trained.loss))
             schedule = schedule or choose_schedule(self._every, trained.model, self._n_steps)
-            if schedule.is_due(trained.step) or self._seems_broken(trained, recorder):
+            if has_diverged or schedule.is_due(trained.step) or self._seems_broken(trained, recorder):
                 recorder.evaluate(trained.model, step=trained.step, loss=trained.loss)
                 reason = recorder.prune_reason()
+                if has_diverged:
+                    reason = f"diverged: the training loss is {trained.loss} at step {trained.step}"
                 if reason is not None:
                     return recorder.stop(reason)
         if recorder.last_step != trained.step:
@@ -175,10 +176,8 @@ class AlphaObjective:
         return diverged or fails_quick_check(trained.model, recorder.options(trained.model))
 
 
-def _as_objective(loss: float | None, step: int) -> float:
-    """Check a training loss that is an objective; a trial whose loss is not finite is pruned."""
+def _as_objective(loss: float | None) -> float:
+    """Training loss as an objective: infinity where it is not finite, since Optuna takes no NaN."""
     if loss is None:
         raise TypeError("`with_loss=True` needs the training loss: `train` must give pairs (model, train_loss).")
-    if not math.isfinite(loss):
-        raise optuna.TrialPruned(f"diverged: the training loss is {loss} at step {step}")
-    return loss
+    return loss if math.isfinite(loss) else math.inf

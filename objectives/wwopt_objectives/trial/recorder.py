@@ -127,8 +127,8 @@ class TrialRecorder:
         else:
             warn_of_unchanged_weights(self._trial, self._last, evaluation)
         self._last = evaluation
-        objective = loss if len(self._trial.study.directions) > 1 else None
         self._diverged = self._diverged or (loss is not None and not math.isfinite(loss))
+        objective = loss if len(self._trial.study.directions) > 1 and not self._diverged else None
         self._state = update_state(
             self._state, analysis, evaluation.score, step, self.n_steps, loss=objective, diverged=self._diverged
         )
@@ -162,7 +162,8 @@ class TrialRecorder:
         """
         if self._result is None:
             raise RuntimeError("The trial has no result: nothing was evaluated.")
-        warn_of_equal_trials(self._trial, _as_json(self._result.analysis.summary))
+        analysis = self._result.analysis
+        warn_of_equal_trials(self._trial, analysis, _as_json(analysis.summary))
         self._record(self._result)
         self._snapshots.upload(self._result)
         self._finish_runs("complete")

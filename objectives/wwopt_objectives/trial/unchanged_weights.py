@@ -11,6 +11,7 @@ import numpy as np
 from optuna.trial import TrialState
 
 from wwopt_objectives.study.attributes import SUMMARY
+from wwopt_objectives.study.select_trial import is_feasible
 
 if TYPE_CHECKING:
     import optuna
@@ -22,6 +23,7 @@ __all__ = ["warn_of_equal_trials", "warn_of_unchanged_weights"]
 
 logger = logging.getLogger("wwopt")
 
+MIN_TRIALS = 3  # finished trials that must be the same
 ADVICE = (
     "What trains is not analysed: it is too small, left out, or beside layers that are frozen. Name it by `include` "
     "among the `analyze_options`, with a smaller `min_evals` where needed; merge adapters before the evaluation."
@@ -40,13 +42,15 @@ def warn_of_unchanged_weights(trial: optuna.Trial, before: Evaluation, now: Eval
         )
 
 
-def warn_of_equal_trials(trial: optuna.Trial, summary: Mapping[str, Any]) -> None:
-    """Warn, once for a study, where all finished trials and this one have other parameters and the same numbers."""
-    if trial.study in _warned:
+def warn_of_equal_trials(trial: optuna.Trial, analysis: Analysis, summary: Mapping[str, Any]) -> None:
+    """Warn, once for a study, where all sound trials have the same numbers, and not the same parameters."""
+    if trial.study in _warned or not _is_sound(analysis):
         return
-    others = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    same = [other for other in others if other.user_attrs.get(SUMMARY) == summary]
-    if len(same) == len(others) and any(other.params != trial.params for other in others):
+    finished = trial.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    others = [other for other in finished if is_feasible(other.constraints)]
+    if len(others) + 1 < MIN_TRIALS or any(other.user_attrs.get(SUMMARY) != summary for other in others):
+        return
+    if any(other.params != trial.params for other in others):
         _warn(
             trial.study,
             f"All {len(others) + 1} finished trials of {trial.study.study_name!r} have the same analysed weights, and "
@@ -54,10 +58,13 @@ def warn_of_equal_trials(trial: optuna.Trial, summary: Mapping[str, Any]) -> Non
         )
 
 
+def _is_sound(analysis: Analysis) -> bool:
+    return not any(finding.severity == "broken" for finding in analysis.findings)
+
+
 def _same_spectra(before: Analysis, now: Analysis) -> bool:
     """Whether the spectra of two evaluations are the same bit for bit; those of broken layers say nothing."""
-    is_sound = bool((now.words["status"] == "success").all())
-    return is_sound and all(np.array_equal(now.spectra[name], evals) for name, evals in before.spectra.items())
+    return _is_sound(now) and all(np.array_equal(now.spectra[name], evals) for name, evals in before.spectra.items())
 
 
 def _warn(study: optuna.Study, message: str) -> None:

@@ -42,7 +42,7 @@ def test_the_limit_suits_at_least_half_of_the_layers(model, options, limit):
 
 def test_small_networks_are_tuned():
     """A study of networks below the limit of `analyze` has one limit of its own, and finite values below the worst."""
-    study = run(lambda trial: perceptron(trial.suggest_int("width", 20, 48), trial.number), n_trials=4)
+    study = run(lambda trial: perceptron(trial.suggest_int("width", 16, 48), trial.number), n_trials=4)
     assert limit_of(study) == 16
     for trial in study.trials:
         model = perceptron(trial.params["width"], trial.number)

@@ -110,3 +110,23 @@ def test_two_directions(network):
     assert study.trials[0].values[1] == 0.5
     assert max(study.trials[0].constraints.values()) > 0
     assert study.best_trials == []
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_diverged_is_infinite(network, loss):
+    """As a second objective it is infinite where the trial ends as complete, and no such trial is on the front."""
+    sampler = optuna.samplers.NSGAIISampler(seed=0, population_size=2)
+    study = optuna.create_study(directions=["minimize"] * 2, sampler=sampler, pruner=AlphaPruner())
+
+    def train(trial):
+        trial.suggest_float("lr", 0, 1)
+        yield network(), 0.5
+        yield network(0.5, seed=trial.number), loss if trial.number == 1 else 0.4
+
+    run(train, study=study, n_trials=5, with_loss=True, n_steps=2)
+    diverged = study.trials[1]
+    assert [trial.state for trial in study.trials] == [TrialState.COMPLETE] * 5
+    assert diverged.values == [diverged.user_attrs["ww_score"]["score"], float("inf")]
+    assert diverged.user_attrs["ww_pruned_by"].startswith("diverged: the training loss is")
+    assert diverged.constraints["ww_unusable"] > 0
+    assert 1 not in [trial.number for trial in study.best_trials]

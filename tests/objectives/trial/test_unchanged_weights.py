@@ -68,9 +68,9 @@ def test_a_training_that_changes_nothing_analysed(caplog, build):
 
 @pytest.mark.parametrize("build", [frozen_backbone, Adapted])
 def test_trials_that_are_all_the_same(caplog, build):
-    """With one evaluation a trial, the second trial shows it."""
+    """With one evaluation a trial, the third trial shows it."""
     (message,) = warnings_of(lambda trial: list(steps(build, trial))[-1], caplog)
-    assert message.startswith("All 2 finished trials of")
+    assert message.startswith("All 3 finished trials of")
     assert "the same analysed weights" in message
 
 
@@ -84,6 +84,20 @@ def test_a_training_that_changes_what_is_analysed(caplog, returned):
 def test_the_same_parameters_give_the_same_weights(caplog, network):
     """Trials that were run again as they were are no reason to warn."""
     assert warnings_of(lambda _: network(), caplog) == []
+
+
+def test_broken_networks_are_no_reason_to_warn(caplog):
+    """Networks whose biases are not finite are judged by these, whatever their layers have in common."""
+
+    def train(trial):
+        trial.suggest_float("lr", 0.01, 0.1)
+        torch.manual_seed(0)
+        model = network_that_trains()
+        with torch.no_grad():
+            model[0].bias.fill_(torch.nan)
+        return model
+
+    assert warnings_of(train, caplog) == []
 
 
 def test_the_advice_helps(caplog):
