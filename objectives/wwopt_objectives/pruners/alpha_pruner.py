@@ -115,13 +115,13 @@ class AlphaPruner(BasePruner):
         if state.n_steps and not self._is_due(state, state.n_steps):
             return None  # before anything is read from the storage
         finished = _finished(study)
-        comparable = [other for other, _ in finished if other.steps[0] <= state.step <= other.steps[-1]]
+        comparable = [other for other, _ in finished if _is_comparable(other, state)]
         n_steps = state.n_steps or max((other.step for other, _ in finished), default=0) + 1
         remaining = n_steps - 1 - state.step
         if len(comparable) < self._n_min_trials or remaining <= 0 or not self._is_due(state, n_steps):
             return None
-        if any(len(each.curves) != len(study.directions) for each in (state, *comparable)):
-            return None  # the loss of a trial is not known
+        if len(state.curves) != len(study.directions):
+            return None  # the loss is not known
         reachable = np.array([_reachable(index, state, comparable, remaining) for index in range(len(state.curves))])
         needed = self._needed(reachable, [final for _, final in finished])
         if needed is None:
@@ -168,6 +168,11 @@ def _final_values(state: TrainingState, trial: FrozenTrial) -> tuple[float, ...]
         return (math.inf,) * len(trial.values)
     given = trial.user_attrs.get(SCORE)
     return float(given["score"] if given else state.curves[0].last), *trial.values[1:]
+
+
+def _is_comparable(other: TrainingState, state: TrainingState) -> bool:
+    """Whether a finished training has the same objectives, and was still going on at this step."""
+    return len(other.curves) == len(state.curves) and other.steps[0] <= state.step <= other.steps[-1]
 
 
 def _reachable(index: int, state: TrainingState, comparable: list[TrainingState], remaining: int) -> float:

@@ -164,18 +164,20 @@ def test_with_two_directions_collapse_is_pruned():
     assert pruner.reason(study, study.trials[-1]).startswith("collapsed")
 
 
-def test_without_the_losses_of_the_finished_nothing_is_hopeless():
-    """Version 0.1 kept no losses in ``ww_state``: such a study goes on, and prunes by the score again later."""
+def test_losses_are_compared_with_those_that_are_known():
+    """Version 0.1 kept no losses in ``ww_state``: such a study goes on, and prunes once enough new trials finished."""
     pruner = AlphaPruner()
-    study = two_objectives(pruner, [None] * 3)
-    study.ask().set_user_attr(STATE, {"levels": [[9, 9.0]], "losses": [9.0], "n_steps": 20, **HEALTHY})
-    assert pruner.reason(study, study.trials[-1]) is None
+    hopeless = {"levels": [[9, 9.0]], "losses": [9.0], "n_steps": 20, **HEALTHY}
+    for losses, decision in (([None] * 3, False), ([*LOSSES[:2], None], False), ([None, *LOSSES], True)):
+        study = two_objectives(pruner, losses)
+        study.ask().set_user_attr(STATE, hopeless)
+        assert pruner.prune(study, study.trials[-1]) is decision
 
 
 def two_objectives(pruner, losses):
-    """A study of score and loss with three finished trials, of which version 0.1 kept the scores alone."""
+    """A study of score and loss with a finished trial for each curve of losses; None: version 0.1 kept no losses."""
     study = optuna.create_study(directions=["minimize", "minimize"], pruner=pruner)
-    for levels, curve in zip(FALLS, losses, strict=True):
+    for levels, curve in zip([FALLS[0], *FALLS][-len(losses) :], losses, strict=True):
         trial = study.ask()
         kept = {} if curve is None else {"losses": curve}
         trial.set_user_attr(STATE, {"levels": levels, **kept, "n_steps": 20, **HEALTHY})

@@ -191,6 +191,28 @@ def test_an_unknown_option_is_named(library):
         library.callback(nope=1)
 
 
+@pytest.mark.parametrize(("sampler", "state"), [("GPSampler", "COMPLETE"), ("TPESampler", "PRUNED")])
+def test_the_sampler_decides_how_a_broken_trial_ends(sampler, state):
+    """A sampler that reads complete trials only learns from a network that collapsed."""
+    chosen = getattr(optuna.samplers, sampler)(seed=0)
+    study = optuna.create_study(direction="minimize", sampler=chosen, pruner=AlphaPruner())
+
+    def objective(trial):
+        model = torch.nn.Linear(64, 64)
+        with torch.no_grad():
+            model.weight.copy_(torch.outer(torch.arange(1.0, 65), torch.ones(64)) + 1e-3 * torch.randn(64, 64))
+        callback = TrainingCallback(trial=trial)
+        callback.start(model, 4)
+        callback.end_epoch(0)
+        assert callback.reason is not None
+        return callback.result()
+
+    study.optimize(objective, n_trials=1)
+    assert study.trials[0].state.name == state
+    assert study.trials[0].user_attrs["ww_pruned_by"].startswith("collapsed")
+    assert max(study.trials[0].constraints.values()) > 0
+
+
 def test_another_score_on_the_same_study_is_refused():
     """The study is checked when the callback is made, before anything is trained."""
     study = optuna.create_study(direction="minimize")
