@@ -110,14 +110,14 @@ def test_one_network_that_is_too_small_costs_one_trial(options):
 def test_threads_share_one_limit():
     """Trials that begin at the same time have the limit that one of them fixed."""
     study = optuna.create_study(direction="minimize")
-    objective = AlphaObjective(lambda trial: perceptron([24, 128][trial.number % 2]), artifact_store=False)
+    models = perceptron(24), perceptron(128)  # made here, since the threads share one random generator
+    objective = AlphaObjective(lambda trial: models[trial.number % 2], artifact_store=False)
     study.optimize(objective, n_trials=8, n_jobs=4, catch=(ValueError,))
     limit = limit_of(study)
     complete = study.get_trials(states=(TrialState.COMPLETE,))
     assert complete
     for trial in complete:
-        model = perceptron([24, 128][trial.number % 2])
-        assert trial.value == AlphaScore()(wwopt.analyze(model, min_evals=limit))
+        assert trial.value == AlphaScore()(wwopt.analyze(models[trial.number % 2], min_evals=limit))
 
 
 def test_constraints_of_an_analysis_that_measured_nothing():
