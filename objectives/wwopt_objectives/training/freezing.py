@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 from typing import TYPE_CHECKING
 
 from wwopt_objectives.training.distributed import is_distributed
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = ["Freezer"]
+
+PEFT = "base_model.model."  # before the names of a PEFT model's modules, and not of its layers
 
 
 class Freezer:
@@ -51,7 +54,8 @@ class Freezer:
                 parameter.requires_grad_(True)
 
     def _freeze_layer(self, name: str) -> list[torch.nn.Parameter]:
-        parameters = self._model.get_submodule(self.module_of(name)).parameters(recurse=False)
+        module = self._model.get_submodule(self.module_of(name))
+        parameters = module.parameters(recurse=_is_adapted(module))
         trained = [parameter for parameter in parameters if parameter.requires_grad]
         for parameter in trained:
             parameter.requires_grad_(False)
@@ -62,10 +66,16 @@ class Freezer:
         """Name of the module that holds a layer's parameters; parts of a fused tensor, such as ``attn.q``, share it."""
         parts = name.split(".")
         modules = dict(self._model.named_modules())
-        for length in range(len(parts), 0, -1):
-            path = ".".join(parts[:length])
-            if path in modules and next(modules[path].parameters(recurse=False), None) is not None:
+        for prefix, length in product(("", PEFT), range(len(parts), 0, -1)):
+            path = prefix + ".".join(parts[:length])
+            module = modules.get(path)
+            if module is not None and (_is_adapted(module) or next(module.parameters(recurse=False), None) is not None):
                 return path
         if next(self._model.parameters(recurse=False), None) is not None:
             return ""  # the model is the layer
         raise ValueError(f"The model has no layer {name!r}.")
+
+
+def _is_adapted(module: torch.nn.Module) -> bool:
+    """Whether PEFT has made several modules of a layer: with adapters, or with a copy that is trained."""
+    return not {"base_layer", "modules_to_save"}.isdisjoint(dict(module.named_children()))

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from wwopt_objectives import AlphaMonitor
+from wwopt_objectives.training.freezing import Freezer
 
 
 def layer(weights):
@@ -78,3 +79,17 @@ def test_an_unknown_layer_cannot_be_frozen():
     """A name that is not in the model is an error."""
     with pytest.raises(ValueError, match="The model has no layer 'decoder'"):
         AlphaMonitor(torch.nn.Sequential(torch.nn.Linear(64, 64))).freeze(["decoder"])
+
+
+def test_an_adapted_layer_is_frozen_with_its_adapters():
+    """A layer of a PEFT model is called as without PEFT, and holds what is trained in modules of its own."""
+    model, layer = torch.nn.Module(), torch.nn.Module()
+    model.base_model = torch.nn.Module()
+    model.base_model.model = torch.nn.ModuleDict({"q": layer})
+    layer.base_layer = torch.nn.Linear(64, 64).requires_grad_(False)
+    layer.lora_A = torch.nn.ModuleDict({"default": torch.nn.Linear(64, 4, bias=False)})
+    freezer = Freezer(model)
+    freezer.freeze(["q"])
+    assert not any(parameter.requires_grad for parameter in model.parameters())
+    freezer.unfreeze()
+    assert [name for name, value in layer.named_parameters() if value.requires_grad] == ["lora_A.default.weight"]
