@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from wwopt.metrics.layers import Layers, total
+from wwopt.metrics.metric import WEIGHTWATCHER, metric
+from wwopt.metrics.metric_input import Layers, total
 from wwopt.metrics.norms import norm, spectral_norm
-from wwopt.metrics.registry import WEIGHTWATCHER, metric
 from wwopt.null import marchenko_pastur_spectrum
 
 if TYPE_CHECKING:

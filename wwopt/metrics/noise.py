@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import special
 
-from wwopt.metrics.layers import Layers, total
+from wwopt.metrics.metric import metric
+from wwopt.metrics.metric_input import Layers, total
 from wwopt.metrics.norms import spectral_norm
-from wwopt.metrics.registry import metric
 from wwopt.null import (
     alpha_of_noise,
     marchenko_pastur_edge,

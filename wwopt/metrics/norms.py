@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.metrics.layers import Layers, total
-from wwopt.metrics.registry import WEIGHTWATCHER, metric
+from wwopt.metrics.metric import WEIGHTWATCHER, metric
+from wwopt.metrics.metric_input import Layers, total
 
 if TYPE_CHECKING:
     from wwopt.arrays import Floats

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.metrics.layers import Layers, total
+from wwopt.metrics.metric import WEIGHTWATCHER, metric
+from wwopt.metrics.metric_input import Layers, total
 from wwopt.metrics.norms import log_spectral_norm
-from wwopt.metrics.registry import WEIGHTWATCHER, metric
 
 if TYPE_CHECKING:
     from wwopt.arrays import Floats

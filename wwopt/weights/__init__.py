@@ -4,9 +4,10 @@
 ``matrices`` turn tensors into the stacks of matrices that are analysed, ``tensors`` holds what both build on.
 """
 
-from wwopt.weights.folders import CHECKPOINT_SUFFIXES, MODEL_FILES, WEIGHT_FILES
+from wwopt.weights.folders import MODEL_FILES, WEIGHT_FILES
 from wwopt.weights.formats.mappings import is_module, is_tensor
 from wwopt.weights.formats.nested import weights_in
+from wwopt.weights.formats.suffixes import CHECKPOINT_SUFFIXES
 from wwopt.weights.hubs import is_remote
 from wwopt.weights.matrices.difference import subtract
 from wwopt.weights.matrices.faults import Fault, find_faults

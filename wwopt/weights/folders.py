@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wwopt.weights.formats.safetensors import read_sharded
+from wwopt.weights.formats.suffixes import CHECKPOINT_SUFFIXES
 from wwopt.weights.matrices.layout import to_matrices
 from wwopt.weights.matrices.lora import CONFIG, read_adapter
 from wwopt.weights.tensors.tensor import NamedTensor
@@ -16,7 +17,7 @@ from wwopt.weights.tensors.tensor import NamedTensor
 if TYPE_CHECKING:
     from wwopt.weights.matrices.matrix import Weights
 
-__all__ = ["CHECKPOINT_SUFFIXES", "MODEL_FILES", "WEIGHT_FILES", "read_folder", "read_index"]
+__all__ = ["MODEL_FILES", "WEIGHT_FILES", "read_folder", "read_index"]
 
 ReadFile = Callable[[Path], Iterable[NamedTensor]]
 
@@ -30,7 +31,6 @@ WEIGHT_FILES = (
 )
 MLFLOW = ("data/model.pt2", "data/model.pth", "model", "model.sentence_transformer")
 SHARD = re.compile(r"(?P<stem>.*)-(?P<number>\d+)-of-(?P<count>\d+)(?P<suffix>\.\w+)$")
-CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".pt2", ".npz")
 
 
 def read_folder(folder: Path, read_file: ReadFile) -> Weights:

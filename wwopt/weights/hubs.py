@@ -6,13 +6,13 @@ import re
 from pathlib import Path
 
 from wwopt.text import one_line
+from wwopt.weights.formats.suffixes import HUB_SUFFIXES
 
 __all__ = ["download", "is_remote"]
 
 MLFLOW = ("models:/", "runs:/", "mlflow-artifacts:/")
 HF = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^@\s]+))?$")
-FORMATS = (("*.json", "*.safetensors"), ("*.json", "*.bin", "*.pt", "*.pth"))
-WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
+WEIGHTS = {suffix for suffixes in HUB_SUFFIXES for suffix in suffixes}
 
 
 def is_remote(name: str) -> bool:
@@ -61,11 +61,12 @@ def _from_hugging_face(name: str) -> Path:
     except ImportError as error:
         raise ImportError(f"{name} needs huggingface_hub. Run `pip install 'wwopt[hub]'`.") from error
     folder = Path()
-    for patterns in FORMATS:  # safetensors where there are some, so that nothing is fetched twice
+    for suffixes in HUB_SUFFIXES:  # safetensors where there are some, so that nothing is fetched twice
+        patterns = ["*.json", *(f"*{suffix}" for suffix in suffixes)]
         try:
             folder = Path(
                 snapshot_download(
-                    match["repo"], revision=match["revision"], allow_patterns=list(patterns), ignore_patterns=["*/*"]
+                    match["repo"], revision=match["revision"], allow_patterns=patterns, ignore_patterns=["*/*"]
                 )
             )
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from optuna.pruners import BasePruner
 
 from wwopt_objectives.pruners.wrapped_pruners import check_wrapped
-from wwopt_objectives.trial.prune_reason import prune_reason
+from wwopt_objectives.trial.ask_pruner import prune_reason
 
 if TYPE_CHECKING:
     import optuna

@@ -15,9 +15,9 @@ from wwopt.engine.analyze import analyze
 from wwopt_objectives.study.attributes import PRUNED_BY, SCORE, STATE, STEP, SUMMARY, TRAIN_LOSS, TRIAL_ATTRIBUTES
 from wwopt_objectives.study.samplers import ignores_pruned_trials
 from wwopt_objectives.study.score_definition import check_study_score, fix_study_options, study_min_evals, study_options
+from wwopt_objectives.trial.ask_pruner import prune_reason
 from wwopt_objectives.trial.constraints import apply_constraints, fail_constraints, mark_unusable
 from wwopt_objectives.trial.evaluation import Evaluation
-from wwopt_objectives.trial.prune_reason import prune_reason
 from wwopt_objectives.trial.snapshots import SnapshotStore
 from wwopt_objectives.trial.training_state import read_state, update_state
 from wwopt_objectives.trial.unchanged_weights import warn_of_equal_trials, warn_of_unchanged_weights

@@ -32,11 +32,11 @@ def logged_runs(
     if uri is not None and mlflow is None:
         raise ValueError("`uri` is MLflow's: give it with `mlflow`.")
     if mlflow is not None:
-        from wwopt_trackers.backends.mlflow.runs import mlflow_runs  # noqa: PLC0415  (each backend only where it is used)
+        from wwopt_trackers.backends.mlflow.logged_runs import mlflow_runs  # noqa: PLC0415  (each backend only where it is used)
 
         return mlflow_runs(mlflow, uri)
     if wandb is not None:
-        from wwopt_trackers.backends.wandb.runs import wandb_runs  # noqa: PLC0415
+        from wwopt_trackers.backends.wandb.logged_runs import wandb_runs  # noqa: PLC0415
 
         return wandb_runs(wandb)
     return journal_runs(journal or "wwopt-journal")

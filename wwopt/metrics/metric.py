@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from wwopt.arrays import Floats
-from wwopt.metrics.layers import Layers
+from wwopt.metrics.metric_input import Layers
 
 __all__ = ["METRICS", "WEIGHTWATCHER", "Metric", "metric"]
 

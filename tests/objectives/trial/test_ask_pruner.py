@@ -5,7 +5,7 @@ import pytest
 from optuna.pruners import NopPruner, ThresholdPruner
 
 from wwopt_objectives import CombinedPruner
-from wwopt_objectives.trial.prune_reason import prune_reason
+from wwopt_objectives.trial.ask_pruner import prune_reason
 
 
 @pytest.mark.parametrize(
