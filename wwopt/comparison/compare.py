@@ -147,9 +147,8 @@ def _warnings(before: Weights, after: Weights, prefixes: Prefixes) -> tuple[str,
 
 
 def _chosen(weights: Weights, include: Any, exclude: Any) -> list[WeightMatrix]:
-    settings = Settings(include=include, exclude=exclude, min_evals=2)
-    left_out = ("not in `include`", "in `exclude`")
-    return [matrix for matrix in weights.matrices if settings.reason_to_skip(matrix) not in left_out]
+    settings = Settings(include=include, exclude=exclude)
+    return [matrix for matrix in weights.matrices if settings.selects(matrix.name)]
 
 
 def _versions(before: Weights, after: Weights, pairs: Mapping[str, Pair], executor: Executor | None) -> Versions:

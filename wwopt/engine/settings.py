@@ -68,6 +68,11 @@ class Settings:
         values = asdict(self)
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
+    def selects(self, layer: str) -> bool:
+        """Whether ``include`` and ``exclude`` leave a layer, whatever its size."""
+        is_included = self.include is None or _matches(layer, self.include)
+        return is_included and not (self.exclude is not None and _matches(layer, self.exclude))
+
     def covers(self, tensor: str) -> bool:
         """Whether a tensor belongs to what ``include`` and ``exclude`` leave: by its name, or by its layer's."""
         if self.include is None and self.exclude is None:
