@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     folder = options.folder.expanduser()
     chosen = [*map(named, options.score), *judges()]
     needed = requirements([*chosen, *ablations()])
-    networks = {name: load_networks(TASKS[name], folder, needed) for name in options.tasks}
+    networks = load_networks([TASKS[name] for name in options.tasks], folder, needed)
     networks = {name: group for name, group in networks.items() if len(group) > 1}
     if not networks:
         parser.error(f"no networks in {folder}; run python -m benchmarks.selection.train first.")

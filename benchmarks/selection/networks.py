@@ -1,41 +1,51 @@
-"""Trained networks: their records, analyses of the final weights, and evaluations during training."""
+"""Trained networks: their records, their weights at each evaluation during training, and analyses of these."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import math
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors import safe_open
 from tqdm.auto import tqdm
 
 import wwopt
 from benchmarks.selection.settings import Settings
-from benchmarks.selection.store import EVALUATIONS, read_evaluations, read_record, write
+from benchmarks.selection.store import EVALUATIONS, read_record, write
 from wwopt.analysis import Analysis
 from wwopt.response import probe
+from wwopt_objectives.study.layer_limit import choose_min_evals
 
 if TYPE_CHECKING:
     from benchmarks.selection.tasks import Task
 
-__all__ = ["COLLAPSED", "Network", "load_networks", "qualities"]
+__all__ = ["COLLAPSED", "Network", "analyse", "load_networks", "qualities", "recorded"]
 
+FEW = 32  # analyses that are not worth starting processes for
 COLLAPSED = 0.1  # share of the way from chance to the task's best network that a network must exceed
 
 
 @dataclass(frozen=True)
 class Network:
-    """A trained network: its record, the analysis of its final weights, and the path of its record."""
+    """A trained network: its task, its record with that one's path, and the analysis of its final weights.
 
+    ``analysis`` is None where the weights were not asked for.
+    """
+
+    task: Task
     record: Mapping[str, Any]
-    analysis: Analysis
     path: Path
+    analysis: Analysis | None = None
 
     def number(self, name: str) -> float:
         """Return a number of the record or of its last evaluation; NaN where training had diverged."""
@@ -47,9 +57,15 @@ class Network:
         """Hyper-parameters."""
         return Settings(**self.record["settings"])
 
-    def evaluations(self) -> list[Analysis]:
-        """Read the analyses that were made during training; the last is of the final weights."""
-        return read_evaluations(self.record, self.path.with_suffix(".npz"))
+    def model(self, evaluation: int = -1) -> torch.nn.Module:
+        """Build the network with its weights at an evaluation during training; the last is of the final weights."""
+        prefix = f"{evaluation % len(self.record[EVALUATIONS])}/"
+        with safe_open(self.path.with_suffix(".safetensors"), framework="pt") as file:
+            names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118  (no mapping)
+            state = {name.removeprefix(prefix): file.get_tensor(name) for name in names}
+        model = self.task.build(self.task.data(), self.settings)
+        model.load_state_dict(state)
+        return model.eval()
 
 
 def qualities(networks: Sequence[Network]) -> tuple[np.ndarray, np.ndarray]:
@@ -64,29 +80,51 @@ def qualities(networks: Sequence[Network]) -> tuple[np.ndarray, np.ndarray]:
     return np.where(collapsed, 0.0, way), collapsed
 
 
-def load_networks(task: Task, folder: Path, options: Mapping[str, Any]) -> list[Network]:
-    """All finished networks of a task; weights are analysed with ``options`` unless that was done before."""
-    found = [
-        (path, record)
-        for path in sorted((folder / task.name).glob("*.json"))
-        if (record := read_record(path)) and record["version"] == task.version
-    ]
-    if not found:
-        return []
+def recorded(task: Task, folder: Path) -> list[Network]:
+    """All finished networks of a task, not analysed."""
+    found = [(path, read_record(path)) for path in sorted((folder / task.name).glob("*.json"))]
+    return [Network(task, record, path) for path, record in found if record and record["version"] == task.version]
+
+
+def load_networks(tasks: Iterable[Task], folder: Path, options: Mapping[str, Any]) -> dict[str, list[Network]]:
+    """All finished networks of the tasks; final weights are analysed with ``options`` unless that was done before."""
+    networks = {task.name: recorded(task, folder) for task in tasks}
+    return {
+        name: [
+            replace(one, analysis=analysis)
+            for one, analysis in zip(group, analyse([(one, -1) for one in group], folder, options), strict=True)
+        ]
+        for name, group in networks.items()
+    }
+
+
+def analyse(jobs: Sequence[tuple[Network, int]], folder: Path, options: Mapping[str, Any]) -> list[Analysis]:
+    """Analyse networks of a task at an evaluation of their training, one process per core, unless that was done before.
+
+    The smallest layers that count are those of a study of such networks: 50 eigenvalues, fewer where a network's
+    layers are smaller.
+    """
+    limits = (choose_min_evals(one.model(), options) for one in {one.path: one for one, _ in jobs}.values())
+    options = {"min_evals": min(limits, default=50), **options}
     cache = folder / "analyses" / _fingerprint(options)
-    bar = tqdm(found, desc=task.name, unit="network", delay=1, leave=False)
-    return [Network(record, _analysis(task, record, path, cache, options), path) for path, record in bar]
+    files = [cache / one.task.name / f"{one.path.stem}-{step % len(one.record[EVALUATIONS])}.npz" for one, step in jobs]
+    missing = [(*job, file) for job, file in zip(jobs, files, strict=True) if not file.exists()]
+    run = partial(_analyse, options=dict(options))
+    if len(missing) < FEW:
+        deque(map(run, *zip(*missing, strict=True)) if missing else (), maxlen=0)
+    else:
+        with ProcessPoolExecutor(mp_context=get_context("spawn"), initializer=_one_thread) as pool:
+            done = pool.map(run, *zip(*missing, strict=True), chunksize=4)
+            deque(tqdm(done, desc="analyses", total=len(missing), unit="network"), maxlen=0)
+    return [Analysis.load(file) for file in files]
 
 
-def _analysis(task: Task, record: Mapping[str, Any], path: Path, cache: Path, options: Mapping[str, Any]) -> Analysis:
-    saved = cache / task.name / f"{path.stem}.npz"
-    if saved.exists():
-        return Analysis.load(saved)
-    model = task.build(task.data(), Settings(**record["settings"]))
-    model.load_state_dict(load_file(path.with_suffix(".safetensors")))
-    analysis = wwopt.analyze(model, progress=False, **options)
-    write(saved, analysis.save)
-    return analysis
+def _analyse(network: Network, evaluation: int, file: Path, options: Mapping[str, Any]) -> None:
+    write(file, wwopt.analyze(network.model(evaluation), progress=False, **options).save)
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
 
 
 def _fingerprint(options: Mapping[str, Any]) -> str:

@@ -11,23 +11,26 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, SuccessiveHalvingPruner
 from tqdm.auto import tqdm
 
-from benchmarks.selection.networks import Network, qualities
-from benchmarks.selection.store import EVALUATIONS, FOLDER, read_record, write_json
+from benchmarks.selection.networks import Network, analyse, qualities, recorded
+from benchmarks.selection.store import EVALUATIONS, FOLDER, write_json
 from benchmarks.selection.tables import pruning_tables
-from benchmarks.selection.tasks import TASKS, Task
+from benchmarks.selection.tasks import TASKS
 from wwopt import AlphaScore
 from wwopt_objectives import AlphaPruner
 from wwopt_objectives.study.attributes import STATE
 from wwopt_objectives.trial.training_state import update_state
 
-__all__ = ["PRUNERS", "Contender", "Training", "main", "read_training", "replay"]
+if TYPE_CHECKING:
+    from wwopt.analysis import Analysis
+
+__all__ = ["PRUNERS", "Contender", "Training", "main", "read_trainings", "replay"]
 
 SEARCHES, SIZE = 20, 32  # random searches of some of the trainings, besides the one of all
 DIVERGED = 1e9  # a number that a pruner can compare, instead of NaN
@@ -67,15 +70,18 @@ class Training:
     quality: float
 
 
-def recorded(task: Task, folder: Path) -> list[Network]:
-    """All finished networks of a task, without their weights."""
-    found = [(path, read_record(path)) for path in sorted((folder / task.name).glob("*.json"))]
-    return [Network(record, None, path) for path, record in found if record and record["version"] == task.version]
+def read_trainings(networks: Sequence[Network], folder: Path) -> list[Training]:
+    """Read stored trainings of a task; weights are analysed unless that was done before."""
+    steps = [range(len(one.record[EVALUATIONS])) for one in networks]
+    jobs = [(one, step) for one, count in zip(networks, steps, strict=True) for step in count]
+    analyses = iter(analyse(jobs, folder, AlphaScore.requires))
+    return [
+        _training(one, [next(analyses) for _ in count], quality)
+        for one, count, quality in zip(networks, steps, qualities(networks)[0], strict=True)
+    ]
 
 
-def read_training(network: Network, quality: float) -> Training:
-    """Read a stored training."""
-    analyses = network.evaluations()
+def _training(network: Network, analyses: Sequence[Analysis], quality: float) -> Training:
     scores = [AlphaScore()(analysis) for analysis in analyses]
     states: list[dict[str, Any]] = []
     for step, (analysis, score) in enumerate(zip(analyses, scores, strict=True)):
@@ -166,8 +172,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in options.tasks:
         networks = recorded(TASKS[name], folder)
         if len(networks) > 1:
-            pairs = zip(networks, qualities(networks)[0], strict=True)
-            trainings[name] = [read_training(network, float(quality)) for network, quality in pairs]
+            trainings[name] = read_trainings(networks, folder)
     if not trainings:
         parser.error(f"no networks in {folder}; run python -m benchmarks.selection.train first.")
     rows = [

@@ -17,17 +17,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional
 from tqdm.auto import tqdm
 
-import wwopt
 from benchmarks.selection.data import Data, Split
 from benchmarks.selection.settings import Settings, draw
-from benchmarks.selection.store import EVALUATIONS, FOLDER, number, read_record, table, write, write_json
+from benchmarks.selection.store import EVALUATIONS, FOLDER, number, read_record, write, write_json
 from benchmarks.selection.tasks import TASKS, Task
 
 __all__ = ["main", "train_network"]
@@ -38,21 +36,18 @@ LOSS_EXAMPLES = 200  # training examples that the loss of an evaluation is the m
 
 
 def train_network(task: Task, index: int, folder: Path) -> None:
-    """Train one network, and store its weights, spectra and record; the record comes last and marks it as finished."""
+    """Train one network, and store its weights at each evaluation and its record, which comes last and ends it."""
     start = time.process_time()
     data, settings = task.data(), draw(task, index)
     torch.manual_seed(settings.seed)
     model = task.build(data, settings)
     evaluations: list[dict[str, Any]] = []
-    spectra: dict[str, np.ndarray] = {}
+    weights: dict[str, Tensor] = {}
     for step, epochs in enumerate(_training(model, data, settings)):
-        evaluation, evals = _evaluate(model, data)
-        evaluations.append({"epochs": epochs, **evaluation})
-        spectra |= {f"{step}/{name}": values.astype(np.float32) for name, values in evals.items()}
+        evaluations.append({"epochs": epochs, **_evaluate(model, data)})
+        weights |= {f"{step}/{name}": value.clone() for name, value in model.state_dict().items()}
     stem = folder / task.name / f"{index:03d}"
-    state = {name: value.contiguous() for name, value in model.state_dict().items()}
-    write(stem.with_suffix(".safetensors"), lambda path: save_file(state, path))
-    write(stem.with_suffix(".npz"), lambda path: _save_arrays(path, spectra))
+    write(stem.with_suffix(".safetensors"), lambda path: save_file(weights, path))
     train_loss, _ = _quality(model, data.train, data)
     record = {
         "task": task.name,
@@ -67,11 +62,6 @@ def train_network(task: Task, index: int, folder: Path) -> None:
         EVALUATIONS: evaluations,
     }
     write_json(stem.with_suffix(".json"), record)
-
-
-def _save_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
-    with path.open("wb") as file:
-        np.savez_compressed(file, **arrays)
 
 
 def _training(model: nn.Module, data: Data, settings: Settings) -> Iterator[float]:
@@ -122,18 +112,11 @@ def _criterion(output: Tensor, y: Tensor, kind: str) -> Tensor:
     return functional.cross_entropy(output.flatten(0, -2), y.flatten())
 
 
-def _evaluate(model: nn.Module, data: Data) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """Analyse the weights and measure the losses; return the numbers and the spectra."""
-    analysis = wwopt.analyze(model, progress=False)
+def _evaluate(model: nn.Module, data: Data) -> dict[str, Any]:
+    """Measure the losses."""
     train_loss, _ = _quality(model, Split(data.train.x[:LOSS_EXAMPLES], data.train.y[:LOSS_EXAMPLES]), data)
     val_loss, val_quality = _quality(model, data.val, data)
-    evaluation = {
-        "train_loss": number(train_loss),
-        "val_loss": number(val_loss),
-        "val_quality": number(val_quality),
-        "details": table(analysis.details),
-    }
-    return evaluation, dict(analysis.spectra)
+    return {"train_loss": number(train_loss), "val_loss": number(val_loss), "val_quality": number(val_quality)}
 
 
 @torch.no_grad()

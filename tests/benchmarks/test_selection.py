@@ -8,13 +8,14 @@ import pytest
 from safetensors.numpy import load_file
 from scipy.stats import kendalltau
 
+import wwopt
 from benchmarks.selection import evaluate, measures, prune, scores
 from benchmarks.selection.measures import measure, taus
 from benchmarks.selection.networks import load_networks, qualities
 from benchmarks.selection.settings import draw
+from benchmarks.selection.store import EVALUATIONS
 from benchmarks.selection.tasks import TASKS
 from benchmarks.selection.train import missing, train_network
-from wwopt import AlphaScore
 
 pytestmark = pytest.mark.slow
 TINY = [
@@ -64,14 +65,15 @@ def test_a_torn_record_counts_as_not_finished(folder, tmp_path):
 
 
 def test_the_last_evaluation_is_of_the_final_weights(folder):
-    for network in load_networks(TINY[0], folder, {}):
-        analyses = network.evaluations()
-        assert len(analyses) == 8
-        assert AlphaScore()(analyses[-1]) == pytest.approx(AlphaScore()(network.analysis), rel=1e-5)
+    networks = load_networks(TINY, folder, {})[TINY[0].name]
+    assert [len(network.record[EVALUATIONS]) for network in networks] == [8] * COUNT
+    for network in networks:
+        assert wwopt.analyze(network.model(7)).details.equals(network.analysis.details)
+        assert not wwopt.analyze(network.model(0)).details.equals(network.analysis.details)
 
 
 def test_qualities_are_tied_at_chance(folder):
-    way, collapsed = qualities(load_networks(TINY[0], folder, {}))
+    way, collapsed = qualities(load_networks(TINY, folder, {})[TINY[0].name])
     assert way.max() == 1
     assert (way[collapsed] == 0).all()
 
