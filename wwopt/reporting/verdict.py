@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from wwopt.analysis import Analysis
 
-__all__ = ["Advice", "Verdict", "judge"]
+__all__ = ["Advice", "Judgement", "judge"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Advice:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Judgement:
     """Verdict on a network: tone, headline, sentence, and advice with the most severe first."""
 
     tone: Literal["broken", "warning", "sound", "unknown"]
@@ -51,19 +51,19 @@ class Verdict:
     advice: tuple[Advice, ...]
 
 
-def judge(analysis: Analysis) -> Verdict:
+def judge(analysis: Analysis) -> Judgement:
     """Judge a network by the states of its layers; a score only orders networks of one kind."""
     rows = analysis.details
     if rows.empty and not analysis.findings:
-        return Verdict("unknown", "Nothing to judge", f"{_left_out(analysis)}, and no layer was analysed.", ())
+        return Judgement("unknown", "Nothing to judge", f"{_left_out(analysis)}, and no layer was analysed.", ())
     advice = _advice(analysis.findings)
     within = _within(rows, scale_of(analysis))
     severities = {entry.severity for entry in advice}
     if "broken" in severities:
-        return Verdict("broken", "Broken", _sentence(within, advice, "broken"), advice)
+        return Judgement("broken", "Broken", _sentence(within, advice, "broken"), advice)
     if "warning" in severities:
-        return Verdict("warning", "Worth a look", _sentence(within, advice, "warning"), advice)
-    return Verdict("sound", "No layer stands out", within, advice)
+        return Judgement("warning", "Worth a look", _sentence(within, advice, "warning"), advice)
+    return Judgement("sound", "No layer stands out", within, advice)
 
 
 def _advice(findings: tuple[Finding, ...]) -> tuple[Advice, ...]:
