@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
     from wwopt.comparison import Comparison, Thresholds, compare
+    from wwopt.consensus import agreement
     from wwopt.engine.analyze import analyze
     from wwopt.ranking import Ranking, rank
     from wwopt.score import AlignmentScore, AlphaScore, ResponseScore, Score, default_score
@@ -24,6 +25,7 @@ __all__ = [
     "Score",
     "Thresholds",
     "Tracker",
+    "agreement",
     "analyze",
     "compare",
     "default_score",
@@ -33,6 +35,7 @@ __all__ = [
 _ROOMS = {  # as imported above, for type checkers
     "wwopt.analysis": ["Analysis"],
     "wwopt.comparison": ["Comparison", "Thresholds", "compare"],
+    "wwopt.consensus": ["agreement"],
     "wwopt.engine.analyze": ["analyze"],
     "wwopt.ranking": ["Ranking", "rank"],
     "wwopt.score": ["AlignmentScore", "AlphaScore", "ResponseScore", "Score", "default_score"],
