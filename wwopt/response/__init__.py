@@ -1,4 +1,4 @@
-"""Response: the outputs of a module for noise inputs, measured on a replica that shares its weights."""
+"""Response: the outputs of a module for noise, or for given inputs, measured on a replica that shares its weights."""
 
 from wwopt.response.response import Response, information, probe
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -186,8 +186,10 @@ def _rows(output: Any, inputs: int) -> Tensor | None:
     """
     import torch  # noqa: PLC0415  (heavy)
 
-    tensor = _tensor(output)
-    if tensor is None or tensor.ndim < 1 or len(tensor) != inputs:
+    from wwopt.response.outputs import output_tensor  # noqa: PLC0415  (loads torch)
+
+    tensor = output_tensor(output, inputs)
+    if tensor is None:
         return None
     if tensor.ndim > 3:
         tensor = tensor.movedim(1, -1)
@@ -196,17 +198,6 @@ def _rows(output: Any, inputs: int) -> Tensor | None:
     if tensor.shape[-1] == 1:
         tensor = torch.nn.functional.pad(tensor, (0, 1))
     return tensor.reshape(-1, tensor.shape[-1])
-
-
-def _tensor(output: Any) -> Tensor | None:
-    import torch  # noqa: PLC0415  (heavy)
-
-    if isinstance(output, torch.Tensor):
-        return output if torch.is_floating_point(output) else None
-    if isinstance(output, Mapping):
-        output = [output["logits"]] if "logits" in output else list(output.values())
-    parts = output if isinstance(output, (list, tuple)) else []
-    return next((found for part in parts if (found := _tensor(part)) is not None), None)
 
 
 def _entropy(shares: Floats) -> float:
