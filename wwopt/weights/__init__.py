@@ -4,7 +4,8 @@
 ``matrices`` turn tensors into the stacks of matrices that are analysed, ``tensors`` holds what both build on.
 """
 
-from wwopt.weights.folders import MODEL_FILES, WEIGHT_FILES
+from wwopt.weights.folders import MODEL_FILES, WEIGHT_FILES, is_cached
+from wwopt.weights.formats.foreign_folders import refuse_foreign_content, refuse_foreign_folder
 from wwopt.weights.formats.mappings import is_module, is_tensor
 from wwopt.weights.formats.nested import weights_in
 from wwopt.weights.formats.suffixes import CHECKPOINT_SUFFIXES
@@ -26,11 +27,14 @@ __all__ = [
     "WeightMatrix",
     "Weights",
     "find_faults",
+    "is_cached",
     "is_module",
     "is_remote",
     "is_tensor",
     "open_weights",
     "read_file",
+    "refuse_foreign_content",
+    "refuse_foreign_folder",
     "subtract",
     "weights_in",
 ]

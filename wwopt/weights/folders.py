@@ -1,13 +1,15 @@
-"""Model folders: of Hugging Face, whole or in shards, of PEFT and of MLflow."""
+"""Model folders: of Hugging Face, whole, in shards or in subfolders, of PEFT and of MLflow."""
 
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wwopt.weights.formats.foreign_folders import refuse_foreign_content, refuse_foreign_folder
 from wwopt.weights.formats.safetensors import read_sharded
 from wwopt.weights.formats.suffixes import CHECKPOINT_SUFFIXES
 from wwopt.weights.matrices.layout import to_matrices
@@ -17,11 +19,13 @@ from wwopt.weights.tensors.tensor import NamedTensor
 if TYPE_CHECKING:
     from wwopt.weights.matrices.matrix import Weights
 
-__all__ = ["MODEL_FILES", "WEIGHT_FILES", "read_folder", "read_index"]
+__all__ = ["MODEL_FILES", "WEIGHT_FILES", "cached_snapshot", "is_cached", "read_folder", "read_index"]
 
 ReadFile = Callable[[Path], Iterable[NamedTensor]]
 
-MODEL_FILES = ("config.json", "MLmodel", CONFIG)  # any of these marks a folder as one model
+PIPELINE = "model_index.json"  # of diffusers, which keeps each network in a subfolder
+MODULES = "modules.json"  # of sentence-transformers, which keeps each module after the first in a subfolder
+MODEL_FILES = ("config.json", "MLmodel", CONFIG, PIPELINE, MODULES)  # any of these marks a folder as one model
 WEIGHT_FILES = (
     "model.safetensors.index.json",
     "model.safetensors",
@@ -30,6 +34,11 @@ WEIGHT_FILES = (
     "state_dict.pth",
 )
 MLFLOW = ("data/model.pt2", "data/model.pth", "model", "model.sentence_transformer")
+SNAPSHOTS = "snapshots"
+VARIANT = re.compile(
+    r"(?P<stem>(diffusion_pytorch_|pytorch_)?(model|weights))(\.(?P<variant>\w+))?(-\d+-of-\d+)?"
+    r"\.(safetensors|bin)(\.index(\.(?P<of_index>\w+))?\.json)?$"
+)
 SHARD = re.compile(r"(?P<stem>.*)-(?P<number>\d+)-of-(?P<count>\d+)(?P<suffix>\.\w+)$")
 
 
@@ -41,6 +50,7 @@ def read_folder(folder: Path, read_file: ReadFile) -> Weights:
     ValueError
         The folder holds no checkpoint, or several and none that takes precedence.
     """
+    folder = cached_snapshot(folder) if is_cached(folder) else folder
     if (folder / CONFIG).is_file():
         return read_adapter(folder, read_file)
     if (folder / "MLmodel").is_file():
@@ -50,7 +60,72 @@ def read_folder(folder: Path, read_file: ReadFile) -> Weights:
                 f"{folder} is an MLflow model without PyTorch weights; it has none of {', '.join(MLFLOW)}."
             )
         return read_folder(inner, read_file) if inner.is_dir() else to_matrices(read_file(inner))
+    if (folder / PIPELINE).is_file():
+        return to_matrices(_parts(folder, _with_weights(folder), read_file))
+    if (folder / MODULES).is_file():
+        first, *others = _modules(folder)
+        tensors = [*_tensors(first, read_file), *_parts(folder, others, read_file)]
+        return to_matrices(tensors, _configuration(first))
     return to_matrices(_tensors(folder, read_file), _configuration(folder))
+
+
+def is_cached(folder: Path) -> bool:
+    """Whether a folder is a model in the cache of the Hugging Face hub, which keeps its revisions in subfolders."""
+    repository = folder.parent if folder.name == SNAPSHOTS else folder
+    return repository.name.startswith("models--") and (repository / SNAPSHOTS).is_dir()
+
+
+def cached_snapshot(folder: Path) -> Path:
+    """Return the folder of a cached model's main revision, or of its only one.
+
+    Raises
+    ------
+    ValueError
+        There is none, or several and none that is the main one.
+    """
+    repository = folder.parent if folder.name == SNAPSHOTS else folder
+    main = repository / "refs" / "main"
+    revision = main.read_text(encoding="utf-8", errors="replace").strip() if main.is_file() else ""
+    snapshots = sorted(path for path in (repository / SNAPSHOTS).iterdir() if path.is_dir())
+    named = [path for path in snapshots if path.name == revision]
+    if len(named or snapshots) != 1:
+        found = ", ".join(path.name for path in snapshots) or "none"
+        raise ValueError(f"{folder} must hold one revision or a main one, found {found}. Give the path of a revision.")
+    return (named or snapshots)[0]
+
+
+def _with_weights(folder: Path) -> list[Path]:
+    """List the subfolders that hold weights."""
+    folders = sorted(path for path in folder.iterdir() if path.is_dir())
+    found = [path for path in folders if any(file.suffix in CHECKPOINT_SUFFIXES for file in path.iterdir())]
+    if not found:
+        raise ValueError(f"{folder} has a {PIPELINE}, but no subfolder with weights; download it again.")
+    return found
+
+
+def _modules(folder: Path) -> list[Path]:
+    """List the folders of the modules of sentence-transformers that hold weights, the transformer first."""
+    try:
+        paths = [str(module["path"]) for module in json.loads((folder / MODULES).read_bytes())]
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{folder / MODULES} is not a readable list of modules: {error!r}") from error
+    outside = next((path for path in paths if Path(path).is_absolute() or ".." in Path(path).parts), None)
+    if outside is not None:
+        raise ValueError(f"{folder / MODULES} names the module {outside!r}, which lies outside of its folder.")
+    folders = [folder / path for path in paths if (folder / path).is_dir()]
+    found = [path for path in folders if any(file.suffix in CHECKPOINT_SUFFIXES for file in path.iterdir())]
+    return found or [folder]
+
+
+def _parts(folder: Path, parts: Iterable[Path], read_file: ReadFile) -> list[NamedTensor]:
+    """Describe the tensors of subfolders, whose names come before theirs."""
+    found = []
+    for part in parts:
+        prefix = part.relative_to(folder).as_posix()
+        for tensor in _tensors(part, read_file):
+            same_as = None if tensor.same_as is None else f"{prefix}.{tensor.same_as}"
+            found.append(replace(tensor, name=f"{prefix}.{tensor.name}", same_as=same_as))
+    return found
 
 
 def read_index(index: Path, read_file: ReadFile) -> list[NamedTensor]:
@@ -73,21 +148,41 @@ def _tensors(folder: Path, read_file: ReadFile) -> Iterable[NamedTensor]:
     whole = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if whole is not None:
         return read_file(whole)
-    indices = sorted(folder.glob("*.index.json"))
-    files = sorted(path for path in folder.iterdir() if path.suffix in CHECKPOINT_SUFFIXES and path.is_file())
+    refuse_foreign_folder(folder)
+    lost = next((path for path in sorted(folder.iterdir()) if _is_lost(path)), None)
+    if lost is not None:
+        raise ValueError(f"{lost} is a link to a file that is missing; download the model again.")
+    files = _preferred([path for path in folder.iterdir() if path.suffix in CHECKPOINT_SUFFIXES and path.is_file()])
+    indices = _preferred(folder.glob("*.index*.json"))
     if len(indices) == 1:
         return read_file(indices[0])
     if len(files) == 1 and not SHARD.match(files[0].name):
         return read_file(files[0])
     if files and all(SHARD.match(path.name) for path in files):
         return _shards(folder, files, read_file)
-    if (folder / ".metadata").is_file() and any(folder.glob("*.distcp")):
-        raise ValueError(
-            f"{folder} is a distributed checkpoint, which is pickled. Turn it into one file: "
-            "`python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE`."
-        )
+    if not files:
+        refuse_foreign_content(folder, folder.iterdir())
     found = ", ".join(path.name for path in files) or "none"
     raise ValueError(f"{folder} must hold one checkpoint, found {found}. Give the path of the file that you mean.")
+
+
+def _is_lost(path: Path) -> bool:
+    return path.suffix in CHECKPOINT_SUFFIXES and path.is_symlink() and not path.exists()
+
+
+def _preferred(files: Iterable[Path]) -> list[Path]:
+    """Leave out variants of a file that is there, such as its half-precision copy, and pickles beside safetensors."""
+    found = sorted(files)
+    kinds = {path: _stem(path) for path in found}
+    plain = [path for path in found if not kinds[path][1]] or found
+    safe = {kinds[path][0] for path in plain if ".safetensors" in path.suffixes}
+    return [path for path in plain if ".bin" not in path.suffixes or kinds[path][0] not in safe]
+
+
+def _stem(path: Path) -> tuple[str, str]:
+    """Name of a file without its variant, suffix and number, and the variant: ``unet``, ``fp16`` of unet.fp16.bin."""
+    match = VARIANT.match(path.name)
+    return (match["stem"], match["variant"] or match["of_index"] or "") if match else (path.name, "")
 
 
 def _shards(folder: Path, files: list[Path], read_file: ReadFile) -> list[NamedTensor]:

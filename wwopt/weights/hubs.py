@@ -12,6 +12,8 @@ __all__ = ["download", "is_remote"]
 
 MLFLOW = ("models:/", "runs:/", "mlflow-artifacts:/")
 HF = re.compile(r"hf://(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[^@\s]+))?$")
+NESTED = ("model_index.json", "modules.json")  # of models whose parts lie in subfolders
+VARIANTS = ["*.fp16.*", "*.bf16.*", "*.fp16-*", "*.bf16-*", "*non_ema*"]  # copies of what is fetched
 WEIGHTS = {suffix for suffixes in HUB_SUFFIXES for suffix in suffixes}
 
 
@@ -60,19 +62,24 @@ def _from_hugging_face(name: str) -> Path:
         from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError  # noqa: PLC0415
     except ImportError as error:
         raise ImportError(f"{name} needs huggingface_hub. Run `pip install 'wwopt[hub]'`.") from error
-    folder = Path()
-    for suffixes in HUB_SUFFIXES:  # safetensors where there are some, so that nothing is fetched twice
-        patterns = ["*.json", *(f"*{suffix}" for suffix in suffixes)]
+
+    def fetch(patterns: list[str], ignored: list[str]) -> Path:
         try:
-            folder = Path(
+            return Path(
                 snapshot_download(
-                    match["repo"], revision=match["revision"], allow_patterns=patterns, ignore_patterns=["*/*"]
+                    match["repo"], revision=match["revision"], allow_patterns=patterns, ignore_patterns=ignored
                 )
             )
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             raise FileNotFoundError(f"{name} cannot be fetched: {str(error).splitlines()[0]}") from error
+
+    folder = Path()
+    for suffixes in HUB_SUFFIXES:  # safetensors where there are some, so that nothing is fetched twice
+        folder = fetch(["*.json", *(f"*{suffix}" for suffix in suffixes)], ["*/*"])
         if any(path.suffix in WEIGHTS for path in folder.iterdir()):
             break
+    if any((folder / index).is_file() for index in NESTED):
+        folder = fetch(["*/*.json", "*/*.safetensors"], VARIANTS)
     return folder
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from wwopt.weights.folders import read_folder, read_index
+from wwopt.weights.formats.foreign import refuse_foreign
 from wwopt.weights.formats.mappings import is_module, is_tensor, read_mapping
 from wwopt.weights.formats.nested import weights_in
 from wwopt.weights.formats.npz import read_npz
@@ -98,6 +99,7 @@ def read_file(path: Path) -> Iterable[NamedTensor]:
     """
     if not path.exists():
         raise FileNotFoundError(f"No such file: {path}")
+    refuse_foreign(path)
     if path.suffix == ".safetensors":
         return read_safetensors(path)
     if path.suffix == ".json":

@@ -275,6 +275,15 @@ def test_hugging_face(hub, expected, name):
     assert table(name).equals(expected)
 
 
+def test_parts_of_a_model_on_the_hub(hub, tmp_path):
+    """What lies in subfolders belongs to the model, where an index at the top says so."""
+    folder = next((tmp_path / "hub" / "models--org--name" / "snapshots").iterdir())
+    (folder / "modules.json").write_text('[{"path": ""}, {"path": "2_Dense"}]')
+    (folder / "2_Dense").mkdir()
+    save_file({"linear.weight": torch.ones(60, 60)}, folder / "2_Dense" / "model.safetensors")
+    assert "2_Dense.linear" in list(table("hf://org/name")["name"])
+
+
 @pytest.mark.parametrize("name", ["hf://org", "hf://org/name@", "hf://org/name/file", "hf://"])
 def test_malformed_name(name):
     """A name that is no name says how one reads."""

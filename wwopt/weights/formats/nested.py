@@ -7,7 +7,8 @@ from typing import Any
 
 __all__ = ["weights_in"]
 
-CONTAINERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights", "params")
+AVERAGES = ("ema", "model_ema", "ema_model")  # of the weights over training; some keep nothing else
+CONTAINERS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights", "params", *AVERAGES)
 OPTIMIZER = {"state", "param_groups"}
 DEEPEST = 8
 
