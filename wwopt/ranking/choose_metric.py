@@ -11,17 +11,18 @@ import numpy as np
 from wwopt.metrics import METRICS
 from wwopt.powerlaw import ESTIMATORS
 from wwopt.ranking.architecture import same_family, same_shapes
+from wwopt.ranking.depth_series import ALPHA_WEIGHTED, why_no_series
 from wwopt.ranking.intervals import draws_of_mean, draws_of_score
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
     from wwopt.arrays import Floats
-    from wwopt.ranking.architecture import Architecture
+    from wwopt.ranking.rows import Network
     from wwopt.score import Score
 
-__all__ = ["ALPHA_WEIGHTED", "SCORE", "Judge", "MetricChoice", "choose"]
+__all__ = ["ALPHA_WEIGHTED", "SCORE", "Judge", "MetricChoice", "check_metric", "choose"]
 
-SCORE, ALPHA_WEIGHTED = "score", "alpha_weighted"
+SCORE = "score"
 SHARES = ("share_over_6", "share_trapped")
 
 
@@ -34,33 +35,48 @@ class MetricChoice:
     warning: str = ""
 
 
-def choose(metric: str | Score, networks: Sequence[Architecture], *, based: bool) -> MetricChoice:
-    """Choose the metric for networks of these architectures.
+def check_metric(metric: str | Score) -> None:
+    """Check that there is such a metric.
 
     Raises
     ------
     ValueError
-        There is no metric of this name.
+        There is none of this name.
     """
+    known = (SCORE, *METRICS, *SHARES, "trap_energy")
+    if isinstance(metric, str) and metric not in ("auto", *known):
+        raise ValueError(f"`metric` must be 'auto', a score or one of {', '.join(known)}, got {metric!r}.")
+
+
+def choose(metric: str | Score, networks: Sequence[Network], *, based: bool) -> MetricChoice:
+    """Choose the metric for these networks; "auto" is the score, unless they are a series of depths."""
     if not isinstance(metric, str):
         return MetricChoice(SCORE, f"{metric.settings()['name']}, as asked for")
     if metric != "auto":
-        known = (SCORE, *METRICS, *SHARES, "trap_energy")
-        if metric not in known:
-            raise ValueError(f"`metric` must be 'auto', a score or one of {', '.join(known)}, got {metric!r}.")
         return MetricChoice(metric, "as asked for")
     if based:
         return MetricChoice(SCORE, "the networks were tuned from one base, and their differences to it are compared")
-    if same_shapes(networks):
+    return _choose_by_architecture(networks)
+
+
+def _choose_by_architecture(networks: Sequence[Network]) -> MetricChoice:
+    architectures = [network.architecture for network in networks]
+    if same_shapes(architectures):
         return MetricChoice(SCORE, "the networks have the same shapes")
-    if same_family(networks):
+    if not same_family(architectures):
         return MetricChoice(
-            ALPHA_WEIGHTED, "the networks are one family at several sizes, which the score does not order"
+            SCORE,
+            "the networks are of different architectures, and those that failed get the worst scores",
+            "No number from weights alone is reliable across architectures. Compare the parameters too, and test on "
+            "data.",
+        )
+    objection = why_no_series(networks)
+    if objection:
+        return MetricChoice(
+            SCORE, f"the networks are one family at several sizes, but no series of depths: {objection}"
         )
     return MetricChoice(
-        ALPHA_WEIGHTED,
-        "the networks are of different architectures",
-        "No number from weights alone is reliable across architectures. Compare the parameters too, and test on data.",
+        ALPHA_WEIGHTED, "the networks are one family at several depths, all of them sound, and the deeper come first"
     )
 
 

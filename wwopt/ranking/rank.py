@@ -12,11 +12,11 @@ from wwopt.engine.check_options import check_options
 from wwopt.engine.load_or_analyze import load_or_analyze
 from wwopt.engine.settings import Settings
 from wwopt.ranking.architecture import Architecture, architecture_of
-from wwopt.ranking.choose_metric import SCORE, Judge, MetricChoice, choose
+from wwopt.ranking.choose_metric import SCORE, Judge, check_metric, choose
 from wwopt.ranking.remarks import cautions, duplicates, strangers
 from wwopt.ranking.rows import Network, ranking_table
 from wwopt.score import Score, common_score
-from wwopt.sources import READ_ERRORS, Candidate, Source, expand, resolve, weights_of
+from wwopt.sources import READ_ERRORS, Candidate, Kind, Source, expand, resolve, weights_of
 from wwopt.text import one_line
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def rank(
         folder of checkpoints, a run (``runs:/ID``) or a registered model (``models:/NAME``) of MLflow. Networks are
         read one after the other; one that cannot be read is a row that says why.
     metric : str or Score
-        "auto" chooses by what is compared: networks of the same shapes by their score, one family at several sizes by
-        ``alpha_weighted``; of different architectures too, with a warning. Else a score, "score", or a column of
-        ``Analysis.details``, of which the mean over the layers is taken.
+        "auto" takes the score, with a warning where the architectures differ. Only files and tables of one family,
+        each of another depth, all sound and each smaller in ``alpha_weighted`` than a shallower one, are ranked by
+        that. Else a score, "score", or a column of ``Analysis.details``, of which the mean over the layers is taken.
     base : as a source, optional
         What all networks were fine-tuned from: the differences to it are compared.
     seed : int
@@ -126,6 +126,7 @@ def rank(
     ('flat', 'score')
     """
     check_options(options)
+    check_metric(metric)
     named = [field.name for field in fields(Settings)]
     filtered = Settings(**{name: value for name, value in options.items() if name in named})
     if base is not None:
@@ -135,12 +136,11 @@ def rank(
     if len(listed) < 2 and not faults:
         raise ValueError(f"`candidates` must be at least two networks, got {len(listed)}. For one, use `analyze`.")
     _need_one(examined, faults)
-    measurable = [one.architecture for one in examined if one.architecture.shapes]
-    choice = choose(metric, measurable or [one.architecture for one in examined], based=base is not None)
-    analysed = _analyze_all(examined, {"base": base, **options, **_required(metric, choice)}, faults, progress)
+    analysed = _analyze_all(examined, {"base": base, **options, **_required(metric)}, faults, progress)
     unmeasured = {one.name: reason for one in analysed if (reason := one.analysis.unmeasured)}
     networks = [one for one in analysed if one.name not in unmeasured]
     _need_one(networks, {name: f"not measured: {reason}" for name, reason in unmeasured.items()} | faults)
+    choice = choose(metric, networks, based=base is not None)
     score = metric if isinstance(metric, Score) else common_score(network.analysis for network in networks)
     table = ranking_table(networks, Judge(choice.metric, score), unmeasured, faults, seed)
     unreadable = [f"{name}: {reason}" for name, reason in faults.items()]
@@ -179,11 +179,11 @@ def _need_one(readable: Sequence[object], faults: Mapping[str, str]) -> None:
         raise ValueError(f"None of the candidates can be ranked: {reasons}")
 
 
-def _required(metric: str | Score, choice: MetricChoice) -> dict[str, Any]:
+def _required(metric: str | Score) -> dict[str, Any]:
     """Options that make `analyze` measure what the score needs: by default neighbouring layers too."""
     if isinstance(metric, Score):
         return dict(metric.requires)
-    return {"alignment": True} if choice.metric == SCORE else {}
+    return {"alignment": True} if metric in ("auto", SCORE) else {}
 
 
 def _analyze_all(
@@ -198,7 +198,7 @@ def _analyze_all(
                 analysis = load_or_analyze(one.source, options)
                 if options["base"] is not None and analysis.details.empty:
                     raise ValueError("it has no layer in common with the base that is large enough")
-                networks.append(Network(one.name, analysis, one.architecture))
+                networks.append(Network(one.name, analysis, one.architecture, one.source.kind is Kind.MODULE))
             except READ_ERRORS as error:
                 faults[one.name] = one_line(error)
     return networks

@@ -7,8 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from wwopt.ranking.architecture import same_family
-from wwopt.ranking.choose_metric import ALPHA_WEIGHTED
-from wwopt.ranking.rows import BROKEN, NOT_MEASURED, RANKED
+from wwopt.ranking.rows import BROKEN, NOT_MEASURED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +23,6 @@ def cautions(choice: MetricChoice, networks: Sequence[Network], table: pd.DataFr
     """Say what makes the ranking less certain than it looks."""
     if choice.warning:
         yield choice.warning
-    elif choice.metric == ALPHA_WEIGHTED and _smaller_first(table):
-        yield (
-            "The larger networks come last. In well-trained families they come first: these may be trained too little "
-            "for `alpha_weighted`. Compare their scores, and test on data."
-        )
     tables = [network.name for network in networks if not network.analysis.spectra and len(network.analysis.details)]
     if tables and len(tables) < len(networks):
         yield f"A table holds less than weights do, so fewer faults count in the score of {', '.join(tables)}."
@@ -59,14 +53,6 @@ def strangers(networks: Sequence[Network]) -> Iterator[str]:
         related = any(set(ours.shapes) & set(other.shapes) or same_family([ours, other]) for other in others)
         if others and not related:
             yield f"{network.name}: no layer in common with any other candidate"
-
-
-def _smaller_first(table: pd.DataFrame) -> bool:
-    """Whether, by Kendall's tau, a smaller network tends to have the better value."""
-    from scipy.stats import kendalltau  # noqa: PLC0415  (takes a second to load)
-
-    ranked = table[table["status"] == RANKED]
-    return len(ranked) > 1 and bool(kendalltau(ranked["value"], ranked["parameters"]).statistic > 0)
 
 
 def _fingerprint(analysis: Analysis) -> str:

@@ -36,6 +36,7 @@ class Network:
     name: str
     analysis: Analysis
     architecture: Architecture
+    is_module: bool = False
 
 
 def ranking_table(

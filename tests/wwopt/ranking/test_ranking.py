@@ -28,13 +28,21 @@ def weights(*shapes, decay=0.5, seed=0, names=None):
     return state
 
 
-def trained(steps, start=None, lr=3e-3, seed=0):
+def perceptron(state):
+    """The module of a state dict of `trained`."""
+    width = len(state["0.weight"])
+    model = nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
+    model.load_state_dict(state)
+    return model
+
+
+def trained(steps, start=None, lr=3e-3, seed=0, width=96, decay=0.01):
     """A perceptron that has learned digits for some steps."""
     torch.manual_seed(seed)
     images, classes = (torch.as_tensor(part) for part in load_digits(return_X_y=True))
-    model = nn.Sequential(nn.Linear(64, 96), nn.ReLU(), nn.Linear(96, 96), nn.ReLU(), nn.Linear(96, 10))
+    model = nn.Sequential(nn.Linear(64, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 10))
     model.load_state_dict(start or model.state_dict())
-    optimizer = torch.optim.AdamW(model.parameters(), lr=lr)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=lr, weight_decay=decay)
     for _ in range(steps):
         optimizer.zero_grad()
         nn.functional.cross_entropy(model(images.float() / 16), classes).backward()
@@ -63,32 +71,70 @@ def test_the_same_shapes_are_ranked_by_the_score():
     assert (ranked["value"] <= ranked["high"]).all()
 
 
+def scaled(state, factor):
+    """The same directions at another scale."""
+    return {name: factor * W for name, W in state.items()}
+
+
+SHALLOW, DEEP = block(2, 80), scaled(block(6, 80, seed=1), 0.5)  # as in published families, the deeper one comes first
+
+
 @pytest.mark.parametrize(
     "candidates",
     [
-        {"shallow": block(2, 80), "deep": block(6, 80)},
-        {"narrow": block(3, 64), "wide": block(3, 128)},
+        {"shallow": SHALLOW, "deep": DEEP},
         {"bert": weights((90, 60), (60, 60), names=["h.0.a", "h.0.m"]),
-         "larger": weights((150, 100), (100, 100), (150, 100), (100, 100), names=["h.0.a", "h.0.m", "h.1.a", "h.1.m"])},
+         "larger": scaled(weights((150, 100), (100, 100), (150, 100), (100, 100),
+                                  names=["h.0.a", "h.0.m", "h.1.a", "h.1.m"]), 0.5)},
     ],
-    ids=["depth", "width", "both"],
+    ids=["depth", "both"],
 )  # fmt: skip
-def test_a_family_at_several_sizes_is_ranked_by_alpha_weighted(candidates):
+def test_a_series_of_depths_is_ranked_by_alpha_weighted(candidates):
     """Depth and width change the number and the sides of layers, not their kinds and names."""
     ranking = wwopt.rank(candidates)
     assert ranking.metric == "alpha_weighted"
-    assert "one family" in ranking.reason
+    assert "one family at several depths" in ranking.reason
     smallest = min(ranking.table["alpha_weighted"])
     assert ranking.table.loc[ranking.best, "value"] == pytest.approx(smallest)
 
 
-def test_a_family_in_the_order_of_smallness_is_doubted():
-    """In well-trained families the larger networks come first; where they come last, the ranking says so."""
-    small, large = block(2, 64), block(6, 128)
-    doubted = wwopt.rank({"small": small, "large": {name: 10 * W for name, W in large.items()}})
-    assert any("larger networks come last" in warning for warning in doubted.warnings)
-    plain = wwopt.rank({"small": {name: 10 * W for name, W in small.items()}, "large": large})
-    assert not any("larger networks come last" in warning for warning in plain.warnings)
+@pytest.mark.parametrize(
+    ("candidates", "objection"),
+    [
+        ({"narrow": block(3, 64), "wide": block(3, 128)}, "narrow and wide have the same depth"),
+        ({"shallow": SHALLOW, "deep": scaled(block(6, 80), 2.0)}, "deep is deeper than shallow without a smaller"),
+        ({"shallow": SHALLOW, "deep": {**DEEP, "layers.3.weight": np.ones((80, 80))}}, "deep is broken"),
+        ({"shallow": SHALLOW, "deep": {**DEEP, "layers.3.weight": np.random.default_rng(0).normal(size=(80, 80))}},
+         "12.5% of the layers of deep are noise"),
+        ({"shallow": nn.Sequential(nn.Linear(64, 80), nn.Linear(80, 80)),
+          "deep": nn.Sequential(nn.Linear(64, 80), nn.Linear(80, 80), nn.Linear(80, 80))},
+         "shallow is a module"),
+    ],
+    ids=["width", "order", "broken", "noise", "modules"],
+)  # fmt: skip
+def test_a_family_that_is_no_series_of_depths_is_ranked_by_the_score(candidates, objection):
+    """`alpha_weighted` chooses those that failed, where some may have; the reason says what speaks against it."""
+    ranking = wwopt.rank(candidates)
+    assert ranking.metric == "score"
+    assert objection in ranking.reason
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("as_module", [True, False], ids=["modules", "state dicts"])
+def test_of_several_widths_none_that_failed_wins(as_module):
+    """Untrained, shrunken and diverged networks come behind each that has learned, at every width."""
+    learned = {f"learned {width}": trained(60, width=width) for width in (64, 128, 256)}
+    failed = {
+        **{f"untrained {width}": trained(0, width=width) for width in (80, 320)},
+        "diverged": trained(60, width=160, lr=1.0),
+        "shrunken": trained(60, width=192, lr=0.1, decay=5.0),
+    }
+    candidates = {**failed, **learned}
+    if as_module:
+        candidates = {name: perceptron(state) for name, state in candidates.items()}
+    ranking = wwopt.rank(candidates)
+    assert ranking.metric == "score"
+    assert set(ranking.table.index[: len(learned)]) == set(learned)
 
 
 def test_different_architectures_come_with_a_warning():
@@ -96,6 +142,7 @@ def test_different_architectures_come_with_a_warning():
     torch.manual_seed(0)
     convolutions = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 64, 3))
     ranking = wwopt.rank({"cnn": convolutions, "mlp": weights((90, 70), (70, 70), names=["encoder.fc", "head"])})
+    assert ranking.metric == "score"
     assert "different architectures" in ranking.reason
     assert any("reliable" in warning for warning in ranking.warnings)
     assert ranking.table.loc["cnn", "parameters"] == 64 * 3 * 9 + 64 * 64 * 9

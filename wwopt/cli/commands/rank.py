@@ -17,7 +17,7 @@ app = typer.Typer()
 MORE = "a folder of checkpoints, a saved analysis, a CSV of WeightWatcher's details, runs:/ID or models:/NAME"
 EXAMPLES = examples(
     {
-        "rank resnet18.pt resnet34.pt resnet50.pt": "one family: by alpha_weighted",
+        "rank narrow.pt wide.pt wider.pt": "one task, several widths: by the score",
         "rank run/checkpoints": "the epochs of a training: by the score",
         "rank a/ b/ c/ --base original/": "by what fine-tuning changed",
         "rank models:/digits --csv > ranking.csv": "all versions of a registered model, for a spreadsheet",
