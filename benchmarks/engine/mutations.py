@@ -61,6 +61,18 @@ def _exported() -> bytes:
     return buffer.getvalue()
 
 
+def _gguf() -> bytes:
+    """Lay out two tensors, one of them quantised, as llama.cpp does."""
+    text = struct.pack("<Q", 1) + b"k"
+    keys = text + struct.pack("<II", 4, 7) + text + struct.pack("<IIQ", 9, 8, 2) + 2 * text
+    a = text + struct.pack("<IQQIQ", 2, 6, 5, 0, 0)
+    b = text.replace(b"k", b"b") + struct.pack("<IQQIQ", 2, 32, 5, 8, 128)
+    head = b"GGUF" + struct.pack("<IQQ", 3, 2, 2) + keys + a + b
+    values = np.random.default_rng(0).normal(size=30).astype("<f4").tobytes()
+    blocks = b"".join(np.float16(0.1).tobytes() + bytes(range(i, i + 32)) for i in range(5))
+    return head + bytes(-len(head) % 32) + values + bytes(8) + blocks
+
+
 SEEDS: dict[str, tuple[str, bytes]] = {
     "safetensors": (".safetensors", save({name: tensor.clone().contiguous() for name, tensor in _state().items()})),
     "zip": (".pt", _saved({"state_dict": _state(), "epoch": 3})),
@@ -69,6 +81,7 @@ SEEDS: dict[str, tuple[str, bytes]] = {
     "legacy module": (".pt", _saved(_module(), _use_new_zipfile_serialization=False)),
     "exported": (".pt2", _exported()),
     "npz": (".npz", _npz(np.savez)),
+    "gguf": (".gguf", _gguf()),
     "compressed npz": (".npz", _npz(np.savez_compressed)),
 }
 

@@ -8,7 +8,7 @@ pytest.importorskip("resource", reason="memory is limited by the system's own me
 
 
 def test_damaged_files(tmp_path):
-    """Of 160 damaged headers each is analysed or refused by name; both happen, for every format."""
+    """Of 20 damaged files of each format each is analysed or refused by name; both happen, for every format."""
     from benchmarks.engine.fuzz import fuzz
     from benchmarks.engine.mutations import SEEDS
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wwopt.weights.folders import read_folder, read_index
 from wwopt.weights.formats.foreign import refuse_foreign
+from wwopt.weights.formats.gguf import is_gguf, read_gguf
 from wwopt.weights.formats.mappings import is_module, is_tensor, read_mapping
 from wwopt.weights.formats.nested import weights_in
 from wwopt.weights.formats.npz import read_npz
@@ -32,8 +33,8 @@ def open_weights(source: object) -> Weights:
     source : torch.nn.Module, mapping of str to array, or path
         A model; a state dict, also inside ``{"state_dict": ...}`` and the like; a file: ``.safetensors``,
         ``*.index.json`` of shards, what ``torch.save`` (``.pt``, ``.pth``, ``.th``, ``.bin``, ``.ckpt``),
-        ``torch.jit.save`` or ``torch.export.save`` writes, ``.npz``; a folder of Hugging Face, PEFT or MLflow; a
-        name: ``hf://org/name[@revision]``, ``models:/...`` or ``runs:/...``.
+        ``torch.jit.save`` or ``torch.export.save`` writes, ``.npz``, ``.gguf``; a folder of Hugging Face, PEFT or
+        MLflow; a name: ``hf://org/name[@revision]``, ``models:/...`` or ``runs:/...``.
 
     Returns
     -------
@@ -106,4 +107,6 @@ def read_file(path: Path) -> Iterable[NamedTensor]:
         return read_index(path, read_file)
     if path.suffix == ".npz":
         return read_npz(path)
+    if is_gguf(path):
+        return read_gguf(path)
     return read_pt2(path) if is_pt2(path) else read_torch(path)

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["GATES", "split"]
 
 QKV = ("q", "k", "v")
-SIDE_BY_SIDE = ("qkv_proj", "qkv", "Wqkv", "to_qkv", "W_pack", "c_attn")  # q, k, v one after the other
+SIDE_BY_SIDE = ("qkv_proj", "qkv", "Wqkv", "to_qkv", "W_pack", "c_attn", "attn_qkv")  # q, k, v one after the other
 KEYS_VALUES = ("kv_proj", "kv", "Wkv", "to_kv")  # of attention to another sequence
-OUTPUTS = ("o_proj", "out_proj", "proj", "dense", "c_proj")  # what reads the heads that q, k, v write
+OUTPUTS = ("o_proj", "out_proj", "proj", "dense", "c_proj", "attn_output")  # what reads the heads that q, k, v write
 INTERLEAVED = ("gpt_neox", "gpt_neox_japanese", "bloom", "persimmon")  # each head keeps its q, k, v together
+EXPERTS = ("expert", "moe", "_exps")  # in the name of a stack of them
 RECURRENT = re.compile(r"weight_(ih|hh)(_l\d+(_reverse)?)?$")
 GATES = {4: ("lstm", ("i", "f", "g", "o")), 3: ("gru", ("r", "z", "n")), 1: ("rnn", ("",))}  # by their number
 
@@ -138,7 +139,7 @@ def _gates(tensor: NamedTensor, name: str, others: Mapping[str, NamedTensor]) ->
 
 def _is_experts(tensor: NamedTensor, name: str) -> bool:
     parts = name.lower().split(".")
-    return len(tensor.shape) == 3 and tensor.layer_type is None and any("expert" in p or "moe" in p for p in parts)
+    return len(tensor.shape) == 3 and tensor.layer_type is None and any(w in p for p in parts for w in EXPERTS)
 
 
 def _experts(tensor: NamedTensor, name: str) -> list[tuple[str, NamedTensor]]:
