@@ -1,19 +1,51 @@
-"""`Tracker`: what an objective needs of a tracker; and where trackers keep the analysis of a step."""
+"""`Tracker`: what an objective needs of a tracker; `Choice`: what a study would choose now; folders of a step."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Protocol, Self, runtime_checkable
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
 
-__all__ = ["State", "Tracker", "step_folder", "step_of"]
+__all__ = ["Choice", "ChoiceTracker", "State", "Tracker", "hears_choices", "step_folder", "step_of", "tell_choice"]
 
 State = Literal["complete", "pruned", "failed"]
 STEP = re.compile(r"(?:.*/)?step-(-?\d+)/?")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The trial that a study would choose now, and why; and the one of the best value, which may be another.
+
+    Attributes
+    ----------
+    study : str
+        Name of the study.
+    chosen : str
+        Name of the run of the trial that is chosen.
+    best : str or None
+        Name of the run of the trial with the best value; None where the study has several objectives.
+    reason : str
+        Why it is chosen, in words.
+    rung : str
+        The data that the choice used beside the weights, such as "inputs and loss".
+    trials : int
+        Number of trials that were compared: of two choices the one of more trials is the later.
+    metrics : mapping of str to float
+        Numbers of the chosen trial: ``score``, and as far as they are known ``loss``, ``agreement`` and ``meter``.
+    """
+
+    study: str
+    chosen: str
+    best: str | None
+    reason: str
+    rung: str
+    trials: int
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @runtime_checkable
@@ -40,6 +72,26 @@ class Tracker(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+@runtime_checkable
+class ChoiceTracker(Tracker, Protocol):
+    """A tracker that also shows which trial a study would choose now; a `Tracker` need not."""
+
+    def choose(self, choice: Choice) -> None:
+        """Show the choice so far in the study's own run, in the place of the one before."""
+        ...
+
+
+def hears_choices(tracker: Tracker) -> bool:
+    """Whether a tracker shows the choice so far: those of the protocol's first version do not."""
+    return callable(getattr(tracker, "choose", None))
+
+
+def tell_choice(tracker: Tracker, choice: Choice) -> None:
+    """Tell a tracker the choice so far; one that does not show it is left alone."""
+    if isinstance(tracker, ChoiceTracker):
+        tracker.choose(choice)
 
 
 def step_folder(step: int) -> str:

@@ -40,6 +40,12 @@ class AlphaCallback(TrainingCallback, Callback):  # type: ignore[misc]
         None for `AlphaScore`.
     trackers : iterable of Tracker
         Each gets a child run; with a trial.
+    inputs : object, optional
+        Unlabelled inputs that the network is asked at its end; with a trial, on rank 0. See `AlphaObjective`.
+    labels : bool
+        Keep the labels that come with ``inputs``, for the meter.
+    keep_n : int or None
+        Trials whose weights are kept, where there is an ``artifact_store``. See `AlphaObjective`.
     artifact_store : optional
         Where the trial's weights are kept for `load_best`; False: nowhere. None: ``./wwopt-artifacts``.
     **analyze_options

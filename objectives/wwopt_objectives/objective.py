@@ -11,7 +11,8 @@ from wwopt.score import AlphaScore
 from wwopt_objectives.training.quick_check import fails_quick_check
 from wwopt_objectives.training.schedule import PowersOfTwo, choose_schedule
 from wwopt_objectives.training.trained_models import trained_models
-from wwopt_objectives.trial.recorder import TrialRecorder
+from wwopt_objectives.trial.asker import Asker
+from wwopt_objectives.trial.recorder import KEEP_N, TrialRecorder
 
 if TYPE_CHECKING:
     import optuna
@@ -34,6 +35,14 @@ class AlphaObjective:
     train : callable
         ``train(trial)`` returns a model, or a pair ``(model, train_loss)``, or yields one after each epoch;
         then the objective reports to Optuna and prunes. A model is a `torch.nn.Module`, a state dict or a path.
+    inputs : object, optional
+        Unlabelled inputs, of which each trial's network is asked some 512: then `select` chooses by what the trials
+        answer, and not by score and loss alone. The training inputs will do. A tensor, an array, a list, a mapping of
+        names to tensors, a dataset, a DataLoader or any other iterable of batches; it is read once, and labels that
+        come with it are left out. `train` must then give modules.
+    labels : bool
+        Keep the labels that come with ``inputs``: `select` then says how often the vote contradicts them, and where
+        it hardly does, takes the least training loss among equals. They have no part in the vote.
     score : Score, optional
         What to minimise; None for `AlphaScore`.
     every : int or "auto"
@@ -51,9 +60,12 @@ class AlphaObjective:
     artifact_store : optional
         Where the weights of the best trials are kept for `load_best`. None: the folder ``./wwopt-artifacts``;
         False: nowhere.
+    keep_n : int or None
+        Trials whose weights are kept: those that `select` would put first so far, and the best value among them. The
+        files of others are deleted from the store. None: all.
     keep : {"best", "last"}
         Which evaluation is a training's result: its score is the trial's value, its weights are the ones kept, its
-        loss and constraints count. "best": the one with the lowest score among those after the first 40% of
+        answers, loss and constraints count. "best": the one with the lowest score among those after the first 40% of
         ``n_steps`` (among all, where that is not known); "last": the one at the end.
     analyze_options : mapping, optional
         Further arguments of `wwopt.analyze`. Where ``min_evals`` is not among them, the study fixes it at its first
@@ -76,7 +88,8 @@ class AlphaObjective:
     Notes
     -----
     On the trial it leaves the attributes ``ww_score`` (the score and its terms), ``ww_summary``, ``ww_step``
-    (the step of the evaluation that counts) and, where pruned, ``ww_pruned_by``; and the constraints of
+    (the step of the evaluation that counts), ``ww_answers`` where there are ``inputs`` and, where pruned,
+    ``ww_pruned_by``; and the constraints of
     `apply_constraints`, also when the training fails. On the study it leaves the score's definition and the options of
     its analyses under ``ww_score``; a study that was begun with others is refused.
 
@@ -101,12 +114,15 @@ class AlphaObjective:
         self,
         train: Callable[[optuna.Trial], object],
         *,
+        inputs: object = None,
+        labels: bool = False,
         score: Score | None = None,
         every: int | Literal["auto"] = "auto",
         n_steps: int | None = None,
         trackers: Iterable[Tracker] = (),
         artifact_store: ArtifactStore | Literal[False] | None = None,
         keep: Literal["best", "last"] = "best",
+        keep_n: int | None = KEEP_N,
         with_loss: bool = False,
         analyze_options: Mapping[str, Any] | None = None,
         broken_trials: Literal["auto", "complete", "pruned"] = "auto",
@@ -119,16 +135,22 @@ class AlphaObjective:
             raise ValueError(f"`n_steps` must be at least 1, got {n_steps}.")
         if keep not in ("best", "last"):
             raise ValueError(f'`keep` must be "best" or "last", got {keep!r}.')
+        if keep_n is not None and keep_n < 1:
+            raise ValueError(f"`keep_n` must be at least 1, or None for all, got {keep_n}.")
+        if labels and inputs is None:
+            raise ValueError("`labels=True` needs `inputs` that come with labels.")
         if broken_trials not in ("auto", "complete", "pruned"):
             raise ValueError(f'`broken_trials` must be "auto", "complete" or "pruned", got {broken_trials!r}.')
         check_options(analyze_options or {})
         self._train = train
+        self._asker = None if inputs is None else Asker(inputs, labels=labels)
         self._score: Score = AlphaScore() if score is None else score
         self._every = every
         self._n_steps = n_steps
         self._trackers = tuple(trackers)
         self._artifact_store = artifact_store
         self._keep = keep
+        self._keep_n = keep_n
         self._with_loss = with_loss
         self._analyze_options = dict(analyze_options or {})
         self._broken_trials = broken_trials
@@ -141,7 +163,9 @@ class AlphaObjective:
             n_steps=self._n_steps,
             trackers=self._trackers,
             artifact_store=self._artifact_store,
+            asker=self._asker,
             keep=self._keep,
+            keep_n=self._keep_n,
             with_loss=self._with_loss,
             analyze_options=self._analyze_options,
             broken_trials=self._broken_trials,

@@ -11,7 +11,7 @@ from optuna.trial import TrialState
 
 from wwopt_objectives.pruners.wrapped_pruners import check_wrapped
 from wwopt_objectives.study.attributes import PRUNED_BY, SCORE
-from wwopt_objectives.study.select_trial import is_feasible
+from wwopt_objectives.study.judged_trials import is_feasible
 from wwopt_objectives.trial.ask_pruner import prune_reason
 from wwopt_objectives.trial.training_state import TrainingState, state_of
 

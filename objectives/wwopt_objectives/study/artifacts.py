@@ -1,19 +1,18 @@
-"""Weights and analysis of the best trial, kept in an Optuna artifact store."""
+"""Weights and analysis of the chosen trial, kept in an Optuna artifact store."""
 
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from optuna.artifacts import FileSystemArtifactStore, download_artifact
-from optuna.trial import TrialState
+from optuna.artifacts import download_artifact
 from safetensors.torch import load_file
 
 from wwopt.analysis import Analysis
-from wwopt_objectives.study.attributes import ARTIFACT_FOLDER, ARTIFACTS, PRUNED_BY
+from wwopt_objectives.study.attributes import ARTIFACTS
+from wwopt_objectives.study.kept_weights import FILES, default_store, trials_without_weights
 from wwopt_objectives.study.select_trial import select
 
 if TYPE_CHECKING:
@@ -21,15 +20,12 @@ if TYPE_CHECKING:
     import torch
     from optuna.artifacts._protocol import ArtifactStore
 
-__all__ = ["FILES", "Best", "default_store", "load_best"]
-
-DEFAULT_FOLDER = "wwopt-artifacts"
-FILES = {"weights": "weights.safetensors", "analysis": "analysis.npz"}
+__all__ = ["Best", "load_best"]
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best trial with what was kept of it.
+    """A trial, the chosen one as a rule, with what was kept of it.
 
     Attributes
     ----------
@@ -46,29 +42,20 @@ class Best:
     analysis: Analysis
 
 
-def default_store(study: optuna.Study) -> FileSystemArtifactStore:
-    """Open the store that is used when none is given: ``./wwopt-artifacts``, or the folder the study already has."""
-    folder = Path(study.user_attrs.get(ARTIFACT_FOLDER) or Path(DEFAULT_FOLDER).absolute())
-    folder.mkdir(parents=True, exist_ok=True)
-    if ARTIFACT_FOLDER not in study.user_attrs:
-        study.set_user_attr(ARTIFACT_FOLDER, str(folder))
-    return FileSystemArtifactStore(folder)
-
-
 def load_best(
     study: optuna.Study,
     *,
     trial: optuna.trial.FrozenTrial | None = None,
     artifact_store: ArtifactStore | None = None,
 ) -> Best:
-    """Load the weights and the analysis of the best trial; with two directions, of the one that `select` chooses.
+    """Load the weights and the analysis of the trial that `select` chooses.
 
     Parameters
     ----------
     study : optuna.Study
         A study that was run with `AlphaObjective`.
     trial : optuna.trial.FrozenTrial, optional
-        One of its trials, such as the one that `select` chose; None for the best.
+        One of its trials, such as ``study.best_trial``; None for the one that `select` chooses.
     artifact_store : optional
         The store that the objective was given; None for its default folder.
 
@@ -81,7 +68,7 @@ def load_best(
     --------
     >>> import optuna, tempfile, torch
     >>> from wwopt_objectives import AlphaObjective
-    >>> store = FileSystemArtifactStore(tempfile.mkdtemp())
+    >>> store = optuna.artifacts.FileSystemArtifactStore(tempfile.mkdtemp())
     >>> def train(trial):
     ...     torch.manual_seed(trial.number)
     ...     return torch.nn.Linear(100, trial.suggest_int("width", 60, 90))
@@ -90,12 +77,12 @@ def load_best(
     >>> sorted(load_best(study, artifact_store=store).state_dict)
     ['bias', 'weight']
     """
-    trial = trial or _best_trial(study)
+    trial = trial or select(study, artifact_store=artifact_store)
     ids = trial.user_attrs.get(ARTIFACTS)
-    if ids is None:
+    if ids is None or trial.number in trials_without_weights(study):
         raise ValueError(
             f"No weights were kept of trial {trial.number}: it was not run by an AlphaObjective that keeps them, "
-            "or another trial was already better when it ended."
+            "or better trials took its place; `keep_n=None` keeps all."
         )
     store = artifact_store if artifact_store is not None else default_store(study)
     with tempfile.TemporaryDirectory() as folder:
@@ -103,26 +90,3 @@ def load_best(
         for kind, path in paths.items():
             download_artifact(artifact_store=store, file_path=str(path), artifact_id=ids[kind])
         return Best(trial, load_file(paths["weights"]), Analysis.load(paths["analysis"]))
-
-
-def _best_trial(study: optuna.Study) -> optuna.trial.FrozenTrial:
-    if len(study.directions) > 1:
-        return select(study)
-    try:
-        return study.best_trial
-    except ValueError as error:
-        reasons = Counter(map(_why_not_best, study.trials))
-        common = f" Most common: {reasons.most_common(1)[0][0]}." if reasons else ""
-        raise ValueError(
-            f"None of the {len(study.trials)} trials of {study.study_name!r} is complete and feasible, so none is the "
-            f"best.{common} Run more trials, or change the search space."
-        ) from error
-
-
-def _why_not_best(trial: optuna.trial.FrozenTrial) -> str:
-    """Say why a trial was pruned, which of its constraints are broken, or its state."""
-    reason = trial.user_attrs.get(PRUNED_BY)
-    broken = [name for name, value in trial.constraints.items() if value > 0]
-    if reason is None and trial.state == TrialState.COMPLETE and broken:
-        return f"infeasible by {', '.join(broken)}"
-    return str(reason or trial.state.name.lower())

@@ -12,7 +12,8 @@ from wwopt.score import AlphaScore
 from wwopt_objectives.training.distributed import from_rank_zero
 from wwopt_objectives.training.monitor import AlphaMonitor
 from wwopt_objectives.training.schedule import EveryNSteps
-from wwopt_objectives.trial.recorder import TrialRecorder
+from wwopt_objectives.trial.asker import Asker
+from wwopt_objectives.trial.recorder import KEEP_N, TrialRecorder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -47,6 +48,12 @@ class TrainingCallback:
         None for `AlphaScore`.
     trackers : iterable of Tracker
         Each gets a child run; with a trial.
+    inputs : object, optional
+        Unlabelled inputs that the network is asked at its end; with a trial, on rank 0. See `AlphaObjective`.
+    labels : bool
+        Keep the labels that come with ``inputs``, for the meter.
+    keep_n : int or None
+        Trials whose weights are kept, where there is an ``artifact_store``. See `AlphaObjective`.
     artifact_store : optional
         Where the trial's weights are kept for `load_best`; False: nowhere. None: ``./wwopt-artifacts``.
     **analyze_options
@@ -69,6 +76,9 @@ class TrainingCallback:
         trial: optuna.Trial | None = None,
         score: Score | None = None,
         trackers: Iterable[Tracker] = (),
+        inputs: object = None,
+        labels: bool = False,
+        keep_n: int | None = KEEP_N,
         artifact_store: ArtifactStore | Literal[False] | None = False,
         **analyze_options: Any,
     ) -> None:
@@ -90,6 +100,8 @@ class TrainingCallback:
                 trial,
                 score=self._score,
                 trackers=trackers,
+                asker=None if inputs is None else Asker(inputs, labels=labels),
+                keep_n=keep_n,
                 artifact_store=artifact_store,
                 keep="last",
                 analyze_options=analyze_options,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
     from wwopt.score import Explanation
+    from wwopt_objectives.study.kept_answers import KeptAnswers
 
 __all__ = ["Evaluation"]
 
@@ -26,12 +27,15 @@ class Evaluation:
         All the numbers.
     explanation : dict
         The score and its terms.
+    answers : KeptAnswers, str or None
+        What it answered to the inputs of its study, or why it did not; None where it was not asked.
     """
 
     step: int
     loss: float | None
     analysis: Analysis
     explanation: Explanation
+    answers: KeptAnswers | str | None = None
 
     @property
     def score(self) -> float:

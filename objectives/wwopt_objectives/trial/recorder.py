@@ -5,17 +5,32 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import optuna
+from optuna.trial import TrialState
 
 from wwopt.engine.analyze import analyze
-from wwopt_objectives.study.attributes import PRUNED_BY, SCORE, STATE, STEP, SUMMARY, TRAIN_LOSS, TRIAL_ATTRIBUTES
+from wwopt.tracking import hears_choices, tell_choice
+from wwopt_objectives.study.attributes import (
+    ANSWERS,
+    PRUNED_BY,
+    SCORE,
+    STATE,
+    STEP,
+    SUMMARY,
+    TRAIN_LOSS,
+    TRIAL_ATTRIBUTES,
+)
+from wwopt_objectives.study.judged_trials import judge_trials
 from wwopt_objectives.study.samplers import ignores_pruned_trials
 from wwopt_objectives.study.score_definition import check_study_score, fix_study_options, study_min_evals, study_options
+from wwopt_objectives.study.select_trial import as_choice
 from wwopt_objectives.trial.ask_pruner import prune_reason
+from wwopt_objectives.trial.asker import ModelInHand
 from wwopt_objectives.trial.constraints import apply_constraints, fail_constraints, mark_unusable
 from wwopt_objectives.trial.evaluation import Evaluation
 from wwopt_objectives.trial.snapshots import SnapshotStore
@@ -24,15 +39,19 @@ from wwopt_objectives.trial.unchanged_weights import warn_of_equal_trials, warn_
 
 if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
+    from optuna.trial import FrozenTrial
 
     from wwopt.analysis import Analysis
     from wwopt.score import Explanation, Score
     from wwopt.tracking import State, Tracker
+    from wwopt_objectives.study.judged_trials import JudgedTrials
+    from wwopt_objectives.trial.asker import Asker
 
-__all__ = ["TrialRecorder"]
+__all__ = ["KEEP_N", "TrialRecorder"]
 
 logger = logging.getLogger("wwopt")
 
+KEEP_N = 10  # trials whose weights are kept
 EARLY = 0.4  # share of a training before which a low score says little
 
 
@@ -53,8 +72,12 @@ class TrialRecorder:
         Each gets a child run, opened at the first evaluation, when the parameters are known.
     artifact_store : optional
         Where the weights are kept; None: the default folder; False: nowhere.
+    asker : Asker, optional
+        Asks the network the inputs of the study.
     keep : {"best", "last"}
         Which evaluation becomes the result: the lowest score after the first 40% of ``n_steps``, or the last.
+    keep_n : int, optional
+        Trials whose weights are kept, the best so far; None for all.
     with_loss : bool
         Whether the study has the training loss as its second objective.
     analyze_options : mapping, optional
@@ -76,7 +99,9 @@ class TrialRecorder:
         n_steps: int | None = None,
         trackers: Iterable[Tracker] = (),
         artifact_store: ArtifactStore | Literal[False] | None = None,
+        asker: Asker | None = None,
         keep: Literal["best", "last"] = "best",
+        keep_n: int | None = KEEP_N,
         with_loss: bool = False,
         analyze_options: Mapping[str, Any] | None = None,
         broken_trials: Literal["auto", "complete", "pruned"] = "auto",
@@ -86,7 +111,9 @@ class TrialRecorder:
         self._trial = trial
         self._score = score
         self._trackers = tuple(trackers)
-        self._snapshots = SnapshotStore(trial, artifact_store)
+        self._snapshots = SnapshotStore(trial, artifact_store, keep_n)
+        self._asker = asker
+        self._in_hand: ModelInHand | None = None
         self._keep = keep
         self._broken_trials = broken_trials
         self._state: dict[str, Any] | None = None
@@ -95,6 +122,8 @@ class TrialRecorder:
         self._result: Evaluation | None = None
         self.n_steps = n_steps
         _reset(trial)
+        if asker is not None:
+            asker.check_study(trial.study)
 
     @property
     def last_step(self) -> int | None:
@@ -126,7 +155,10 @@ class TrialRecorder:
             self._options = options
         else:
             warn_of_unchanged_weights(self._trial, self._last, evaluation)
-        self._last = evaluation
+        becomes_result = self._becomes_result(evaluation)
+        if becomes_result and self._may_be_final(evaluation):
+            evaluation = self._asked(evaluation, model)
+        self._last, self._in_hand = evaluation, ModelInHand(model)
         self._diverged = self._diverged or (loss is not None and not math.isfinite(loss))
         objective = loss if len(self._trial.study.directions) > 1 and not self._diverged else None
         self._state = update_state(
@@ -135,9 +167,9 @@ class TrialRecorder:
         metrics = {"ww/score": evaluation.score} | ({} if loss is None else {TRAIN_LOSS: loss})
         for run in self._runs:
             run.log(analysis, step=step, metrics=metrics)
-        if self._becomes_result(evaluation):
+        if becomes_result:
             self._result = evaluation
-            self._snapshots.take(model, evaluation)
+            self._snapshots.take(model)
         return evaluation
 
     def prune_reason(self) -> str | None:
@@ -150,7 +182,10 @@ class TrialRecorder:
         # What `should_prune` does, with the state that `AlphaPruner` reads: a read and a commit less each time.
         frozen = trial._get_latest_trial()  # noqa: SLF001
         frozen.user_attrs = {**frozen.user_attrs, STATE: self._state}
-        return prune_reason(trial.study.pruner, trial.study, frozen)
+        reason = prune_reason(trial.study.pruner, trial.study, frozen)
+        if reason is not None:
+            self._ask_last()
+        return reason
 
     def complete(self) -> Evaluation:
         """Record a trial that ran to its end, keep its weights, and return the evaluation that is its result.
@@ -162,12 +197,14 @@ class TrialRecorder:
         """
         if self._result is None:
             raise RuntimeError("The trial has no result: nothing was evaluated.")
-        analysis = self._result.analysis
-        warn_of_equal_trials(self._trial, analysis, _as_json(analysis.summary))
-        self._record(self._result)
-        self._snapshots.upload(self._result)
+        if self._result is self._last:
+            self._ask_last()
+        result = self._result
+        warn_of_equal_trials(self._trial, result.analysis, _as_json(result.analysis.summary))
+        self._record(result)
+        self._compare(result, TrialState.COMPLETE)
         self._finish_runs("complete")
-        return self._result
+        return result
 
     def stop(self, reason: str) -> Evaluation:
         """End a trial early, and return its last evaluation where it ends as complete and infeasible.
@@ -184,18 +221,22 @@ class TrialRecorder:
         is_broken = self._state is not None and read_state(self._state).broken is not None
         if last is None or not (self._completes_broken and is_broken):
             raise optuna.TrialPruned(reason)
-        self._record(last)
+        self._ask_last()
+        self._record(last := self._last or last)
         self._trial.set_user_attr(PRUNED_BY, reason)
+        self._compare(None, TrialState.COMPLETE)
         self._finish_runs("complete", reason)
         return last
 
     def prune(self, reason: str) -> None:
         """Record a trial that was pruned, by the study's pruner or by the training itself."""
+        self._ask_last()
         if self._last is None:
             fail_constraints(self._trial)
         else:
             self._record(self._last)
         self._trial.set_user_attr(PRUNED_BY, reason)
+        self._compare(None, TrialState.PRUNED)
         self._finish_runs("pruned", reason)
 
     def fail(self, error: BaseException) -> None:
@@ -226,6 +267,51 @@ class TrialRecorder:
         trial = self._trial
         tags = {"study": trial.study.study_name, "trial": str(trial.number)}
         return [tracker.child(f"trial-{trial.number}", params=trial.params, tags=tags) for tracker in self._trackers]
+
+    def _may_be_final(self, evaluation: Evaluation) -> bool:
+        """Whether an evaluation may be the one that counts, if the training goes on to its end."""
+        if self.n_steps is None:
+            return True
+        return not self._is_early(evaluation) and (self._keep == "best" or evaluation.step + 1 >= self.n_steps)
+
+    def _asked(self, evaluation: Evaluation, model: object) -> Evaluation:
+        if self._asker is None or evaluation.answers is not None:
+            return evaluation
+        return replace(evaluation, answers=self._asker.ask(model, self._trial.number))
+
+    def _ask_last(self) -> None:
+        """Ask the network of the last evaluation, where it was not asked and has not changed since."""
+        last, in_hand = self._last, self._in_hand
+        if last is None or in_hand is None:
+            return
+        if in_hand.has_changed and last.answers is None and self._asker is not None:
+            asked = replace(last, answers="its weights went on changing after its last evaluation")
+        else:
+            asked = self._asked(last, in_hand.model)
+        if self._result is last:
+            self._result = asked
+        self._last = asked
+
+    def _compare(self, result: Evaluation | None, state: TrialState) -> None:
+        """Judge the trial among the others: keep its weights or not, and tell the trackers which one is chosen now."""
+        self._in_hand = None
+        trackers = [tracker for tracker in self._trackers if hears_choices(tracker)]
+        if not trackers and (result is None or not self._snapshots.has_weights):
+            return
+        try:
+            ending = _ending(self._trial, state, self._result or self._last)
+            judged = judge_trials(self._trial.study, artifact_store=self._snapshots.store, ending=ending)
+            kept = result is not None and judged is not None and self._snapshots.keep(result, judged)
+            self._tell(trackers, judged, kept=kept)
+        except Exception:
+            logger.warning("Trial %d could not be compared with the others.", self._trial.number, exc_info=True)
+
+    def _tell(self, trackers: Iterable[Tracker], judged: JudgedTrials | None, *, kept: bool) -> None:
+        mine = frozenset([self._trial.number]) if kept else frozenset()
+        choice = None if judged is None else as_choice(self._trial.study, judged, kept=mine)
+        if choice is not None:
+            for tracker in trackers:
+                tell_choice(tracker, choice)
 
     def _finish_runs(self, state: State, reason: str = "") -> None:
         for run in self._runs:
@@ -272,6 +358,8 @@ class TrialRecorder:
         trial.set_user_attr(STATE, self._state)
         if evaluation.loss is not None:
             trial.set_user_attr(TRAIN_LOSS, _finite(evaluation.loss))
+        if evaluation.answers is not None:
+            trial.set_user_attr(ANSWERS, self._snapshots.answers_attribute(evaluation.answers))
         apply_constraints(trial, evaluation.analysis)
         if self._diverged:
             mark_unusable(trial)
@@ -282,6 +370,17 @@ def _reset(trial: optuna.Trial) -> None:
     for key in TRIAL_ATTRIBUTES:
         if trial.user_attrs.get(key) is not None:
             trial.set_user_attr(key, None)
+
+
+def _ending(trial: optuna.Trial, state: TrialState, evaluation: Evaluation | None) -> FrozenTrial:
+    """Return a trial as it will be in a moment, when its objective has returned."""
+    ending = trial._get_latest_trial()  # noqa: SLF001
+    ending.state = state
+    if evaluation is not None and state == TrialState.COMPLETE:
+        loss = evaluation.loss
+        values = [evaluation.score, *([] if len(trial.study.directions) == 1 else [math.inf if loss is None else loss])]
+        ending.values = values
+    return ending
 
 
 def _as_json(values: Mapping[str, float]) -> dict[str, float | None]:

@@ -11,7 +11,7 @@ import numpy as np
 from optuna.trial import TrialState
 
 from wwopt_objectives.study.attributes import SUMMARY
-from wwopt_objectives.study.select_trial import is_feasible
+from wwopt_objectives.study.judged_trials import is_feasible
 
 if TYPE_CHECKING:
     import optuna

@@ -75,7 +75,7 @@ def test_a_retried_trial_keeps_nothing_of_its_predecessor(network):
     died = run(lambda _: (network(0.5), 0.1), study=study, artifact_store=None).trials[0]
     assert {"ww_artifacts", "train_loss"} <= died.user_attrs.keys()
     study.add_trial(optuna.trial.create_trial(state=TrialState.WAITING, user_attrs=died.user_attrs))
-    run(lambda _: network(0.9), study=study, artifact_store=None)
+    run(lambda _: network(0.9), study=study, artifact_store=None, keep_n=1)
     retried = study.trials[1]
     assert retried.user_attrs["ww_score"]["score"] == retried.value > died.value
     assert retried.user_attrs["ww_artifacts"] is None

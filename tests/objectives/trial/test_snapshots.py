@@ -8,7 +8,7 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.trial import TrialState
 
 from tests.support.studies import run
-from wwopt_objectives import load_best, select
+from wwopt_objectives import load_best
 
 
 class Checkpoints:
@@ -42,23 +42,6 @@ def test_a_nested_state_dict_is_kept(network):
     """What analyses a mapping inside a mapping keeps it too, and leaves out what is no tensor."""
     study = run(lambda _: {"model": {**network(), "note": "x"}, "epoch": 3}, artifact_store=None)
     assert list(load_best(study).state_dict) == ["layer.weight"]
-
-
-def test_any_trial_that_select_may_choose_is_kept(network):
-    """With training losses a trial is kept that is better by one of the two numbers, and `load_best` reads it."""
-    results = [(0.5, 0.9), (0.45, 0.1), (0.9, 0.95), (0.9, 0.01)]
-    study = run(
-        lambda trial: (network(results[trial.number][0]), results[trial.number][1]), n_trials=4, artifact_store=None
-    )
-    scores = [trial.value for trial in study.trials]
-    for trial in study.trials:
-        mine = scores[trial.number], results[trial.number][1]
-        worse = any(scores[other] <= mine[0] and results[other][1] <= mine[1] for other in range(trial.number))
-        assert ("ww_artifacts" in trial.user_attrs) is not worse
-    for weight in (0.1, 0.25, 0.9):
-        chosen = select(study, loss_weight=weight)
-        best = load_best(study, trial=chosen)
-        assert torch.equal(best.state_dict["layer.weight"], network(results[chosen.number][0])["layer.weight"])
 
 
 def test_weights_that_cannot_be_kept_do_not_cost_the_trial(network, tmp_path, caplog):
