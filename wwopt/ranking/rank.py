@@ -12,7 +12,9 @@ from wwopt.engine.check_options import check_options
 from wwopt.engine.load_or_analyze import load_or_analyze
 from wwopt.engine.settings import Settings
 from wwopt.ranking.architecture import Architecture, architecture_of
+from wwopt.ranking.by_answers import judge_candidates, metric_of, ordered_by, readable_names, verdict_remarks
 from wwopt.ranking.choose_metric import SCORE, Judge, check_metric, choose
+from wwopt.ranking.evidence import Evidence, Losses, gather
 from wwopt.ranking.remarks import cautions, duplicates, strangers
 from wwopt.ranking.rows import Network, ranking_table
 from wwopt.score import Score, common_score
@@ -21,6 +23,10 @@ from wwopt.text import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import ArrayLike
+
+    from wwopt.consensus import Rung, Verdict
+    from wwopt.consensus.answers import AnswerKind
 
 __all__ = ["Ranking", "rank"]
 
@@ -29,22 +35,31 @@ __all__ = ["Ranking", "rank"]
 class Ranking:
     """Networks, the best first.
 
+    ``rung`` tells what the ranking rests on: weights only, which needs no data; weights and unlabelled inputs; or
+    weights, inputs and the training loss.
+
     Attributes
     ----------
     table : pandas.DataFrame
         A row per network, index ``name``: ``rank``; the number ranked by, ``value``, with its interval ``low`` to
         ``high`` and the ranks ``rank_low`` to ``rank_high`` that go with it; ``tied``, whether the interval of the
         difference to the best holds zero; ``score``, layer means, ``parameters``, ``layers``, the rank that each of
-        these gives, ``rank_...``; ``status`` (``ranked``, ``broken``, ``not measured``, ``unreadable``) and ``note``.
+        these gives, ``rank_...``; ``status`` (``ranked``, ``broken``, ``not asked``, ``not measured``, ``unreadable``)
+        and ``note``. By answers or losses also: ``agreement`` with the vote of the others, ``competence``, the weight
+        of the own ``vote``, and ``loss``; ``value`` is higher for a better network then, and has no interval.
     metric : str
-        What the networks are ranked by.
+        What the networks are ranked by: a metric of the weights, ``agreement`` or ``loss``.
     reason : str
-        Why the networks are ranked by it.
+        Why the networks are ranked by it, or why the first one is chosen.
     warnings : tuple of str
         What to keep in mind, the faults included.
     faults : tuple of str
         What is wrong with the input: candidates that cannot be read, that are the same network, or that have no layer
         in common with the others.
+    rung : {"weights", "weights and loss", "inputs", "inputs and loss"}
+        What the ranking rests on, the weights always among it.
+    verdict : wwopt.consensus.Verdict or None
+        What the networks say of each other, in the order of the candidates that could be read; None from weights only.
     """
 
     table: pd.DataFrame
@@ -52,6 +67,8 @@ class Ranking:
     reason: str
     warnings: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    rung: Rung = "weights"
+    verdict: Verdict | None = None
 
     @property
     def best(self) -> str:
@@ -78,12 +95,22 @@ def rank(
     candidates: Mapping[str, object] | Iterable[object],
     *,
     metric: str | Score = "auto",
+    inputs: object = None,
+    losses: Losses | None = None,
+    answers: Mapping[str, ArrayLike] | None = None,
+    kind: AnswerKind = "auto",
+    with_labels: bool = False,
     base: object | None = None,
     seed: int = 0,
     progress: bool | None = None,
     **options: Any,
 ) -> Ranking:
-    """Rank networks by their weights alone.
+    """Rank networks by their weights alone, or by what they answer to the same inputs.
+
+    With ``inputs`` the networks are asked, and judge each other: what the sound ones answer alike is mostly right. A
+    network that the diagnosis finds broken has no vote, and comes behind all others whatever it answers. ``losses``
+    tell how much each vote counts. Where the answers cannot tell which network is best, ``reason`` says so, and by what
+    they were ranked instead. Losses without inputs rank the networks that the diagnosis passes by their losses.
 
     Parameters
     ----------
@@ -95,6 +122,22 @@ def rank(
         "auto" takes the score, with a warning where the architectures differ. Only files and tables of one family,
         each of another depth, all sound and each smaller in ``alpha_weighted`` than a shallower one, are ranked by
         that. Else a score, "score", or a column of ``Analysis.details``, of which the mean over the layers is taken.
+        With ``inputs`` it tells how much the votes count where no losses do.
+    inputs : tensor, array, list, mapping, dataset or iterable of batches, optional
+        Unlabelled inputs for modules of one answer space; the training inputs will do. 512 are taken, more where there
+        are many classes. A mapping is given to the modules as keyword arguments. Labels in pairs of inputs and labels
+        are left out.
+    losses : mapping of str to float, or sequence of float, optional
+        Training losses, by the names or in the order of the candidates.
+    answers : mapping of str to array, optional
+        Instead of ``inputs``: what the candidates answer to the same inputs, as class numbers, shape (inputs,), or
+        outputs, shape (inputs, outputs).
+    kind : {"auto", "classes", "values"}
+        What the outputs are. "auto": several are classes, one is a value, unless labels that came with the inputs tell
+        otherwise by their type, or the outputs are as many as the pixels of an input.
+    with_labels : bool
+        Let the labels that come with the inputs, perhaps wrong ones, tell whether the training loss can be believed.
+        They have no part in the vote.
     base : as a source, optional
         What all networks were fine-tuned from: the differences to it are compared.
     seed : int
@@ -113,8 +156,9 @@ def rank(
     TypeError
         `wwopt.analyze` has no such option.
     ValueError
-        There are fewer than two candidates, none can be read or measured, the metric is unknown, or `base` cannot be
-        read.
+        There are fewer than two candidates, none can be read, measured or asked, the metric is unknown, `base` cannot
+        be read, the inputs tell nothing (fewer than two, all equal, not finite), or the candidates answer in several
+        shapes.
 
     Examples
     --------
@@ -124,6 +168,14 @@ def rank(
     >>> ranking = wwopt.rank({"broken": {"fc.weight": broken}, "flat": {"fc.weight": flat}})
     >>> ranking.best, ranking.metric
     ('flat', 'score')
+
+    Networks that are asked the same inputs judge each other; nobody has to know the answers.
+
+    >>> import torch
+    >>> inputs = torch.randn(200, 64, generator=torch.Generator().manual_seed(0))
+    >>> networks = {f"seed {seed}": torch.nn.Linear(64, 60) for seed in range(3)}
+    >>> wwopt.rank(networks, inputs=inputs).rung
+    'inputs'
     """
     check_options(options)
     check_metric(metric)
@@ -136,16 +188,31 @@ def rank(
     if len(listed) < 2 and not faults:
         raise ValueError(f"`candidates` must be at least two networks, got {len(listed)}. For one, use `analyze`.")
     _need_one(examined, faults)
+    readable = [candidate for candidate in listed if candidate.name not in faults]
+    evidence = gather(readable, inputs, answers, losses, kind=kind, with_labels=with_labels, seed=seed,
+                      progress=progress)  # fmt: skip
     analysed = _analyze_all(examined, {"base": base, **options, **_required(metric)}, faults, progress)
     unmeasured = {one.name: reason for one in analysed if (reason := one.analysis.unmeasured)}
     networks = [one for one in analysed if one.name not in unmeasured]
-    _need_one(networks, {name: f"not measured: {reason}" for name, reason in unmeasured.items()} | faults)
-    choice = choose(metric, networks, based=base is not None)
-    score = metric if isinstance(metric, Score) else common_score(network.analysis for network in networks)
-    table = ranking_table(networks, Judge(choice.metric, score), unmeasured, faults, seed)
+    enough = networks if evidence is None else analysed
+    _need_one(enough, {name: f"not measured: {reason}" for name, reason in unmeasured.items()} | faults)
+    choice = choose(metric, networks or analysed, based=base is not None)
+    score = metric if isinstance(metric, Score) else common_score(one.analysis for one in networks or analysed)
+    judge = Judge(choice.metric, score)
+    table = ranking_table(networks, judge, unmeasured, faults, seed)
     unreadable = [f"{name}: {reason}" for name, reason in faults.items()]
+    if evidence is not None:
+        return _by_evidence(table, evidence, judge, (*duplicates(networks), *unreadable))
     wrong = (*duplicates(networks), *strangers(analysed), *unreadable)
     return Ranking(table, choice.metric, choice.reason, (*cautions(choice, networks, table), *wrong), wrong)
+
+
+def _by_evidence(table: pd.DataFrame, evidence: Evidence, judge: Judge, wrong: tuple[str, ...]) -> Ranking:
+    """Rank by answers and losses; the weights gate, and weigh the votes."""
+    verdict = judge_candidates(table, evidence, judge.sign)
+    ordered = ordered_by(verdict, table, evidence)
+    remarks = (*verdict_remarks(verdict, ordered, evidence, readable_names(table)), *wrong)
+    return Ranking(ordered, metric_of(verdict), verdict.reason, remarks, wrong, verdict.rung, verdict)
 
 
 def _examine(candidates: Sequence[Candidate], settings: Settings) -> tuple[list[_Examined], dict[str, str]]:

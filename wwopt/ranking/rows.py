@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from wwopt.arrays import Floats
     from wwopt.ranking.choose_metric import Judge
 
-__all__ = ["BROKEN", "NOT_MEASURED", "RANKED", "UNREADABLE", "Network", "ranking_table"]
+__all__ = ["BROKEN", "NOT_ASKED", "NOT_MEASURED", "RANKED", "UNREADABLE", "Network", "ranking_table"]
 
 SUMMARY = ("alpha", "alpha_weighted", "share_over_6", "share_trapped", "trap_energy", "log_norm", "log_alpha_norm",
            "log_spectral_norm", "stable_rank")  # fmt: skip
 MORE_IS_BETTER = ("stable_rank", "parameters")
-RANKED, BROKEN, NOT_MEASURED, UNREADABLE = "ranked", "broken", "not measured", "unreadable"
+COLUMNS = ("value", "score", *SUMMARY, "parameters", "layers", "status", "note")
+RANKED, BROKEN, NOT_ASKED = "ranked", "broken", "not asked"
+NOT_MEASURED, UNREADABLE = "not measured", "unreadable"
 NAMED = 3  # broken layers and tensors of one kind that are named
 CONFIDENCE = 0.95
 LEVELS = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
@@ -55,9 +57,10 @@ def ranking_table(
     seed : int
         Of the bootstrap over layers.
     """
-    paired = same_shapes([network.architecture for network in networks])
+    paired = bool(networks) and same_shapes([network.architecture for network in networks])
     draws = [judge.draws(network.analysis, seed if paired else seed + i) for i, network in enumerate(networks)]
-    table = pd.DataFrame([_row(network, judge) for network in networks]).set_index("name")
+    rows = [_row(network, judge) for network in networks]
+    table = pd.DataFrame(rows, columns=None if rows else ["name", *COLUMNS]).set_index("name")
     table = table.join(_uncertainty(table, [judge.sign * draw for draw in draws], judge.sign))
     for column in ("score", *SUMMARY, "parameters"):
         table[f"rank_{column}"] = table[column].rank(method="min", ascending=column not in MORE_IS_BETTER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from wwopt.arrays import Floats
     from wwopt.response.probe_set import ProbeSet
 
-__all__ = ["ask"]
+__all__ = ["answer_space", "ask"]
 
 BATCH = 128  # inputs in a forward pass
 OUTPUTS = 1 << 24  # numbers in the outputs of a forward pass: fewer inputs go through a model with a large vocabulary
@@ -61,8 +62,8 @@ def ask(model: nn.Module, probes: ProbeSet, *, seed: int = 0) -> Floats:
     >>> ask(torch.nn.Linear(8, 3), ProbeSet.of(torch.randn(100, 8))).shape
     (100, 3)
     """
-    runner, kept, count = Runner(model), dict[int, Any](), None
-    size = _batch_size(runner, probes)
+    runner, kept, count = Runner(model), dict[int, Any](), 0
+    size = max(1, min(BATCH, OUTPUTS // max(1, math.prod(_space(runner, probes)))))
     for numbers, batch in probes.batches(size):
         outputs = by_position(runner.run(batch, seed=seed), _input_shape(batch))
         if outputs.ndim == 3:
@@ -76,10 +77,28 @@ def ask(model: nn.Module, probes: ProbeSet, *, seed: int = 0) -> Floats:
     return np.stack([kept[number] for number in range(len(probes))])
 
 
-def _batch_size(runner: Runner, probes: ProbeSet) -> int:
-    """Inputs in a forward pass, told by the outputs for one of the largest."""
+def answer_space(model: nn.Module, probes: ProbeSet) -> tuple[int, ...]:
+    """Return the shape of the answer to one input, of those that `ask` may keep some positions of.
+
+    Only networks of one answer space can be compared.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `ask` does.
+
+    Examples
+    --------
+    >>> from wwopt.response.probe_set import ProbeSet
+    >>> answer_space(torch.nn.Linear(8, 3), ProbeSet.of(torch.randn(100, 8)))
+    (3,)
+    """
+    return _space(Runner(model), probes)
+
+
+def _space(runner: Runner, probes: ProbeSet) -> tuple[int, ...]:
     _, batch = next(probes.batches(1))
-    return max(1, min(BATCH, OUTPUTS // max(1, runner.run(batch).numel())))
+    return tuple(by_position(runner.run(batch), _input_shape(batch)).shape[1:])
 
 
 def _positions(inputs: int, positions: int, outputs: int) -> int:
