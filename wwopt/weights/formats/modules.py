@@ -30,7 +30,10 @@ LAYER_TYPES: dict[type[torch.nn.Module], str] = {
     torch.nn.ConvTranspose2d: "conv_transpose2d",
     torch.nn.ConvTranspose3d: "conv_transpose3d",
     torch.nn.Bilinear: "bilinear",
+    torch.nn.LayerNorm: "normalization",
+    torch.nn.RMSNorm: "normalization",
 }
+WEIGHT = ("weight", "weight_orig", "weight_v")  # of a layer, also as it is kept by pruning and weight norm
 PARAMETRIZATIONS = "parametrizations"
 
 
@@ -46,7 +49,7 @@ def read_module(model: torch.nn.Module) -> Iterator[NamedTensor]:
         layer_type = next((name for kind, name in LAYER_TYPES.items() if isinstance(module, kind)), None)
         for key, tensor in _parameters(module):
             name = f"{path}.{key}" if path else key
-            yield describe_torch(name, tensor, identities, layer_type if key == "weight" else None)
+            yield describe_torch(name, tensor, identities, layer_type if key in WEIGHT else None)
         if hasattr(module, PACKED) and callable(getattr(module, "weight", None)):  # a method where it is quantised
             yield describe_packed(f"{path}.{PACKED}")
         for key, tensor in _buffers(module):
@@ -102,17 +105,18 @@ def _parameters(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
             yield key, copy.deepcopy(parametrization).eval()()  # in training some change their state when evaluated
     yield from module.named_parameters(recurse=False)
     for key, buffer in module.named_buffers(recurse=False):
-        if _is_of_spectral_norm(module, key):
+        if _is_of_weight(module, key):
             yield key, buffer
 
 
 def _buffers(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     passing = module._non_persistent_buffers_set  # noqa: SLF001  (torch tells it nowhere else)
     for key, buffer in module.named_buffers(recurse=False):
-        if key not in passing and not _is_of_spectral_norm(module, key):
+        if key not in passing and not _is_of_weight(module, key):
             yield key, buffer
 
 
-def _is_of_spectral_norm(module: torch.nn.Module, key: str) -> bool:
-    """Whether a buffer is one of the two vectors of the older spectral norm."""
-    return key.endswith(("_u", "_v")) and hasattr(module, f"{key[:-2]}_orig")
+def _is_of_weight(module: torch.nn.Module, key: str) -> bool:
+    """Whether a weight is made of a buffer: one of the two vectors of the older spectral norm, or a mask of pruning."""
+    name, _, role = key.rpartition("_")
+    return role in ("u", "v", "mask") and hasattr(module, f"{name}_orig")

@@ -33,12 +33,14 @@ LAYER_TYPES = {
     "torch.nn.modules.sparse.EmbeddingBag": "embedding",
     **{f"torch.nn.modules.conv.Conv{n}d": f"conv{n}d" for n in (1, 2, 3)},
     **{f"torch.nn.modules.conv.ConvTranspose{n}d": f"conv_transpose{n}d" for n in (1, 2, 3)},
+    **{f"torch.nn.modules.normalization.{name}": "normalization" for name in ("LayerNorm", "RMSNorm")},
 }
 PT2_DTYPES = {
     1: "uint8", 2: "int8", 3: "int16", 4: "int32", 5: "int64", 6: "float16", 7: "float32", 8: "float64",
     9: "complex32", 10: "complex64", 11: "complex128", 12: "bool", 13: "bfloat16", 28: "uint16",
     29: "float8_e4m3fn", 30: "float8_e5m2", 31: "float8_e4m3fnuz", 32: "float8_e5m2fnuz",
 }  # fmt: skip
+WEIGHT = ("weight", "weight_orig", "weight_v")  # of a layer, also as it is kept by pruning and weight norm
 BUFFER = "buffer"  # in place of a layer's type
 NOTHING = InArray(np.empty((0, 0)))
 
@@ -168,22 +170,23 @@ def _walk(root: Record) -> Iterator[tuple[str, object, str | None]]:
         own = state.get("_parameters", state)
         for key, value in own.items() if isinstance(own, Mapping) else ():
             if _is_tensor(value):
-                yield f"{prefix}{key}", value, LAYER_TYPES.get(record.class_name) if key == "weight" else None
-        yield from ((f"{prefix}{key}", value, BUFFER) for key, value in _buffers(state))
+                yield f"{prefix}{key}", value, LAYER_TYPES.get(record.class_name) if key in WEIGHT else None
+        for key, value, made_of_it in _buffers(state):
+            yield f"{prefix}{key}", value, None if made_of_it else BUFFER
         children = state.get("_modules", state)
         named = children.items() if isinstance(children, Mapping) else ()
         waiting += reversed([(f"{prefix}{key}.", child) for key, child in named if isinstance(child, Record)])
 
 
-def _buffers(state: Mapping[Any, Any]) -> Iterator[tuple[str, object]]:
-    """Yield the buffers that a module saves."""
+def _buffers(state: Mapping[Any, Any]) -> Iterator[tuple[str, object, bool]]:
+    """Yield the buffers that a module saves, and whether a weight is made of them, as of a pruning mask."""
     own, buffers = state.get("_parameters"), state.get("_buffers")
     passing = _items(state.get("_non_persistent_buffers_set"))
     if isinstance(own, Mapping) and isinstance(buffers, Mapping):
         for key, value in buffers.items():
-            norm = str(key).endswith(("_u", "_v")) and f"{key[:-2]}_orig" in own  # restored with the weight
-            if _is_tensor(value) and not norm and key not in passing:
-                yield str(key), value
+            name, _, role = str(key).rpartition("_")
+            if _is_tensor(value) and key not in passing:
+                yield str(key), value, role in ("u", "v", "mask") and f"{name}_orig" in own
 
 
 def _items(pickled: object) -> list[Any]:

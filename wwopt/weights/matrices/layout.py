@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 from wwopt.weights.matrices.adapters import merge_adapters
 from wwopt.weights.matrices.fused import split
 from wwopt.weights.matrices.matrix import WeightMatrix, Weights
+from wwopt.weights.matrices.not_weights import reason_not_a_weight
 from wwopt.weights.matrices.reparametrized import restore_weights
+from wwopt.weights.matrices.table_values import MASK
 from wwopt.weights.tensors.dtypes import is_weight_dtype
+from wwopt.weights.tensors.names import WEIGHTS, leaf_of, parts_of
 from wwopt.weights.tensors.readers import First, Stacked
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ __all__ = ["layer_name", "to_matrices"]
 WRAPPERS = ("module.", "_orig_mod.", "_forward_module.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
 CONVOLUTIONS = {3: "conv1d", 4: "conv2d", 5: "conv3d"}
 EMBEDDING_WORDS = ("embed", "wte", "wpe")
-MASKS = ("mask", "attn_mask", "causal_mask", "attention_mask")
+EMPTY = "; ZeRO-3 and FSDP leave such where a parameter was not gathered: save the full state dict"
 FLAT = ("_flat_param", "flat_param")
 
 
@@ -58,12 +61,18 @@ def to_matrices(
     names = {tensor.name: layer for layer, tensor in layers.items()}
     matrices: list[WeightMatrix] = []
     vectors: list[tuple[int, NamedTensor]] = []
-    rest = [replace(tensor, name=_unwrapped(tensor.name)) for tensor in tensors if tensor.buffer]
+    buffers = {_unwrapped(tensor.name): tensor for tensor in tensors if tensor.buffer}
+    paths = {_path(layer, tensor): tensor for layer, tensor in (buffers | layers).items()}
+    rest = [replace(tensor, name=name) for name, tensor in buffers.items()]
+    skipped += [
+        (name, reason) for name, tensor in buffers.items() if (reason := _reason_to_skip(name, tensor, names, paths))
+    ]
     for layer, tensor in layers.items():
-        reason = _reason_to_skip(layer, tensor, names) or _reason_of_neighbour(layer, tensor, layers)
+        reason = _reason_to_skip(layer, tensor, names, paths)
         if reason is not None:
             skipped.append((layer, reason))
-            rest.append(replace(tensor, name=layer))
+            if reason != MASK:  # whose infinities are no fault
+                rest.append(replace(tensor, name=layer))
         elif len(tensor.shape) > 1:
             matrices += [_to_matrix(name, part) for name, part in split(_squeezed(tensor), layer, layers, config or {})]
         elif len(tensor.shape) == 1 and tensor.unusable is None and is_weight_dtype(tensor.dtype):
@@ -117,40 +126,35 @@ def _by_layer(tensors: Iterable[NamedTensor]) -> dict[str, NamedTensor]:
     return layers
 
 
-def _reason_to_skip(layer: str, tensor: NamedTensor, names: Mapping[str, str]) -> str | None:  # noqa: PLR0911  (a chain of early returns)
-    leaf = layer.rpartition(".")[-1]
-    if leaf in FLAT:
+def _path(layer: str, tensor: NamedTensor) -> str:
+    """Full name of a layer's tensor, joined by dots."""
+    return ".".join(parts_of(f"{layer}.weight" if tensor.name.endswith(".weight") else layer))
+
+
+def _reason_to_skip(  # noqa: PLR0911  (a chain of early returns)
+    layer: str, tensor: NamedTensor, names: Mapping[str, str], paths: Mapping[str, NamedTensor]
+) -> str | None:
+    if layer.rpartition(".")[-1] in FLAT:
         return "flattened by FSDP; gather a full state dict and analyse that"
+    if tensor.shape and 0 in tensor.shape and tensor.unusable is None:
+        return f"empty, shape {tuple(tensor.shape)}{EMPTY if len(tensor.shape) == 1 else ''}"
     if len(tensor.shape) < 2:
         return None
     if tensor.unusable is not None:
         return tensor.unusable
     if tensor.same_as is not None:
         return f"tied to {names.get(tensor.same_as, layer_name(tensor.same_as))}, counted there"
-    if 0 in tensor.shape:
-        return f"empty, shape {tuple(tensor.shape)}"
     if not is_weight_dtype(tensor.dtype):
         return f"not a weight: dtype {tensor.dtype}"
-    if leaf in MASKS:
-        return "a mask, not a weight"
-    if leaf.endswith("bias") and "expert" in layer and tensor.layer_type is None:
-        return "a bias for each expert, not a weight"
     if len(tensor.shape) > max(CONVOLUTIONS):
         return f"{len(tensor.shape)} dimensions; layers of up to {max(CONVOLUTIONS)} are known"
-    return None
-
-
-def _reason_of_neighbour(layer: str, tensor: NamedTensor, layers: Mapping[str, NamedTensor]) -> str | None:
-    """Tell the gain and the bias of a normalisation over several axes, which have one shape."""
-    partner = layers.get(layer.removesuffix(".bias") if layer.endswith(".bias") else f"{layer}.bias")
-    if len(tensor.shape) > 1 and partner is not None and partner.shape == tensor.shape:
-        return "of a normalisation over several axes, not a weight"
-    return None
+    return reason_not_a_weight(tensor, _path(layer, tensor), paths)
 
 
 def _squeezed(tensor: NamedTensor) -> NamedTensor:
     """Drop the batch axis of a table of positions, shape (1, positions, features), that is no module's weight."""
-    if tensor.layer_type is None and len(tensor.shape) == 3 and tensor.shape[0] == 1:
+    is_weight = tensor.layer_type is not None or WEIGHTS.fullmatch(leaf_of(tensor.name))
+    if not is_weight and len(tensor.shape) == 3 and tensor.shape[0] == 1:
         return replace(tensor, shape=tensor.shape[1:], read=First(tensor.read), layer_type="embedding")
     return tensor
 
