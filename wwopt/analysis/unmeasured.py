@@ -8,11 +8,13 @@ from collections.abc import Sequence
 __all__ = ["explain_unmeasured"]
 
 FEW = re.compile(r"(\d+) eigenvalues, fewer than min_evals=\d+")
+PART = "part of "  # of a quantised weight: beside the reason why that was left out, it says nothing
 SHOWN = 2  # kinds of reasons that are named
 ADVICE = {
     r"more than max_evals": "Raise `max_evals`.",
     r"not in `include`|in `exclude`": "Check `include` and `exclude` against the names in `skipped`.",
     r"meta device": "Load the weights before the analysis.",
+    r"Download the file": "",  # the reason says what to do
     r"quantized|dtype": "Analyse the model as it was before it was quantised.",
     r"not initialised": "Call the model once, so that its lazy layers know their shapes.",
     r"DoRA": "",
@@ -37,7 +39,8 @@ def explain_unmeasured(skipped: Sequence[tuple[str, str]]) -> str:
     if not skipped:
         return "the source holds no weight matrix."
     groups: dict[str, list[tuple[str, str]]] = {}
-    for name, reason in skipped:
+    layers = [(name, reason) for name, reason in skipped if not reason.startswith(PART)]
+    for name, reason in layers or skipped:
         groups.setdefault(FEW.sub("few", reason), []).append((name, reason))
     common = sorted(groups.values(), key=len, reverse=True)[:SHOWN]
     named = "; ".join(_named(group) for group in common)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 
 import pytest
 
@@ -25,23 +24,6 @@ def test_a_normalisation_over_several_axes_is_no_layer(tmp_path):
         assert analysis.skipped["name"].tolist() == ["1", "1.bias"]
         assert analysis.faults.empty
         assert not [finding for finding in analysis.findings if finding.severity == "broken"]
-
-
-def test_a_quantised_model_is_not_measured(tmp_path):
-    """PyTorch packs int8 weights with their biases, for the processor: the reason is given, in memory and in a file."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        plain = nn.Sequential(nn.Linear(80, 80), nn.ReLU(), nn.Linear(80, 80))
-        model = torch.ao.quantization.quantize_dynamic(plain, {nn.Linear}, dtype=torch.qint8)
-        torch.save(model.state_dict(), tmp_path / "int8.pt")
-        sources = (model, model.state_dict(), tmp_path / "int8.pt")
-        analyses = [wwopt.analyze(source) for source in sources]
-    for analysis in analyses:
-        assert analysis.skipped["name"].tolist() == ["0", "2"]
-        with pytest.raises(
-            ValueError, match=r"No layer was measured: 0: quantized.* as it was before it was quantised"
-        ):
-            wwopt.AlphaScore()(analysis)
 
 
 def test_a_model_without_values_is_not_measured():

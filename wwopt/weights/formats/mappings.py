@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 
+from wwopt.weights.formats.packed_params import packed_tensors
+from wwopt.weights.quantization.torch_scheme import describe_scheme
 from wwopt.weights.tensors.readers import InArray, InTorch
 from wwopt.weights.tensors.tensor import NamedTensor
 from wwopt.weights.tensors.tied import Identities
@@ -17,17 +19,14 @@ if TYPE_CHECKING:
     import torch
 
 __all__ = [
-    "PACKED",
     "describe_array",
     "describe_packed",
     "describe_torch",
     "is_module",
-    "is_packed",
     "is_tensor",
     "read_mapping",
 ]
 
-PACKED = "_packed_params"
 LAZY = ("UninitializedParameter", "UninitializedBuffer")
 UNINITIALIZED = "not initialised yet; call the model once"
 
@@ -55,21 +54,17 @@ def read_mapping(mapping: Mapping[Any, Any]) -> Iterator[NamedTensor]:
             yield describe_torch(str(name), value, identities)
         elif is_tensor(value):
             yield describe_array(str(name), value, identities)
-        elif is_packed(name):
-            yield describe_packed(str(name))
+        elif torch is not None and isinstance(name, str):
+            yield from describe_packed(name, value, identities)
 
 
-def is_packed(name: object) -> bool:
-    """Whether a state dict has under this name the weight of a layer that PyTorch quantised, with its bias."""
-    return isinstance(name, str) and name.endswith(PACKED)
+def describe_packed(name: str, packed: object, identities: Identities) -> Iterator[NamedTensor]:
+    """Describe the weights and the bias that a layer which PyTorch quantised keeps in one object, if this is one."""
+    import torch  # noqa: PLC0415  (it is there where an object of its is)
 
-
-def describe_packed(name: str) -> NamedTensor:
-    """Describe a weight that is packed for the processor, and not to be read."""
-    layer = name.removesuffix(PACKED).removesuffix(".").removesuffix(PACKED).removesuffix(".")
-    return NamedTensor(
-        layer, (0, 0), "qint8", InArray(np.empty((0, 0))), unusable="quantized, and packed with its bias"
-    )
+    if isinstance(packed, (tuple, torch.ScriptObject)):
+        for key, tensor in packed_tensors(f"{name}.", packed, lambda value: isinstance(value, torch.Tensor)):
+            yield describe_torch(key, tensor, identities)
 
 
 def describe_array(name: str, array: Any, identities: Identities) -> NamedTensor:
@@ -96,14 +91,16 @@ def describe_torch(
     if unusable is None and tensor.numel():
         identity = (tensor.device, tensor.data_ptr(), shape, tensor.stride(), dtype)
         same_as = identities.first_name(identity, name)
-    return NamedTensor(name, shape, dtype, InTorch(tensor.detach()), layer_type, same_as, unusable)
+    stored = ""
+    if tensor.is_quantized:
+        rows = str(tensor.qscheme()).startswith("torch.per_channel")
+        stored, dtype = describe_scheme(dtype, tensor.q_per_channel_axis() if rows else None), "float32"
+    return NamedTensor(name, shape, dtype, InTorch(tensor.detach()), layer_type, same_as, unusable, stored=stored)
 
 
 def _why_unusable(tensor: torch.Tensor) -> str | None:
     if tensor.device.type == "meta":
         return "on the meta device, without values"
-    if tensor.is_quantized:
-        return "quantized"
     if str(tensor.layout) != "torch.strided":
         return f"of layout {str(tensor.layout).removeprefix('torch.')}"
     if type(tensor).__name__ == "DTensor":

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from wwopt.weights.formats.mappings import PACKED, describe_packed, describe_torch
+from wwopt.weights.formats.mappings import describe_torch
+from wwopt.weights.formats.packed_params import PACKED
 from wwopt.weights.tensors.adapted import PREFIX, WAY_OUT, AdaptedLayer
 from wwopt.weights.tensors.tied import Identities
 
@@ -34,6 +35,7 @@ LAYER_TYPES: dict[type[torch.nn.Module], str] = {
     torch.nn.RMSNorm: "normalization",
 }
 WEIGHT = ("weight", "weight_orig", "weight_v")  # of a layer, also as it is kept by pruning and weight norm
+OF_TORCH = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 PARAMETRIZATIONS = "parametrizations"
 
 
@@ -50,8 +52,8 @@ def read_module(model: torch.nn.Module) -> Iterator[NamedTensor]:
         for key, tensor in _parameters(module):
             name = f"{path}.{key}" if path else key
             yield describe_torch(name, tensor, identities, layer_type if key in WEIGHT else None)
-        if hasattr(module, PACKED) and callable(getattr(module, "weight", None)):  # a method where it is quantised
-            yield describe_packed(f"{path}.{PACKED}")
+        for key, tensor in _beside_codes(module):
+            yield describe_torch(f"{path}.{key}" if path else key, tensor, identities)
         for key, tensor in _buffers(module):
             yield replace(describe_torch(f"{path}.{key}" if path else key, tensor, buffers), buffer=True)
 
@@ -107,6 +109,31 @@ def _parameters(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     for key, buffer in module.named_buffers(recurse=False):
         if _is_of_weight(module, key):
             yield key, buffer
+
+
+def _beside_codes(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield what quantised layers keep elsewhere than in their parameters and buffers."""
+    if type(module).__module__.startswith(OF_TORCH):
+        yield from _unpacked(module)
+    for key, parameter in module.named_parameters(recurse=False):
+        state: Any = getattr(parameter, "quant_state", None)  # of bitsandbytes, four bits
+        parts = state.as_dict(packed=True) if hasattr(state, "as_dict") else {}
+        yield from ((f"{key}.{part}", tensor) for part, tensor in parts.items())
+        largest = getattr(parameter, "SCB", None)  # of bitsandbytes, eight bits
+        largest = getattr(getattr(module, "state", None), "SCB", None) if largest is None else largest
+        if key == "weight" and isinstance(largest, torch.Tensor):
+            yield "SCB", largest
+
+
+def _unpacked(module: Any) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield weights and biases that a quantised layer of PyTorch has packed for the processor."""
+    if hasattr(module, PACKED) and callable(getattr(module, "weight", None)):  # a method where it is quantised
+        bias = module.bias() if callable(getattr(module, "bias", None)) else None
+        yield from (
+            (key, tensor) for key, tensor in (("weight", module.weight()), ("bias", bias)) if tensor is not None
+        )
+    elif hasattr(module, "get_weight") and hasattr(module, "_all_weight_values"):
+        yield from module.get_weight().items()
 
 
 def _buffers(module: torch.nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +11,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["KEYS", "CarriesCode", "Record", "Storage", "StoredTensor", "Unreadable", "new_record", "stub"]
+__all__ = [
+    "KEYS",
+    "CarriesCode",
+    "QuantizedTensor",
+    "Record",
+    "Storage",
+    "StoredTensor",
+    "Unreadable",
+    "new_record",
+    "stub",
+]
 
 
 class CarriesCode(Exception):  # noqa: N818  (a finding, not a fault of ours)
@@ -34,6 +45,16 @@ class StoredTensor:
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class QuantizedTensor:
+    """Tensor of integers with a scale and a zero point, or one of each for every index of an axis."""
+
+    codes: StoredTensor
+    scale: float | StoredTensor
+    zero: int | StoredTensor
+    axis: int | None
 
 
 @dataclass(frozen=True)
@@ -72,7 +93,10 @@ TORCH_NAMES = {
     "float64", "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float8_e4m3fnuz", "float8_e5m2fnuz",
     "float8_e8m0fnu", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool",
     "complex32", "complex64", "complex128", "strided", "preserve_format", "per_tensor_affine", "per_channel_affine",
+    "per_channel_affine_float_qparams",
 }  # fmt: skip
+OTHER_DTYPES = re.compile(r"(float|u?int|qu?int|bits)\d\w*")  # of torch: a tensor of one that is not known is skipped
+SCHEMES = {"per_tensor_affine": 3, "per_channel_affine": 4, "per_channel_affine_float_qparams": 4}  # and lengths
 KEYS = (str, int, float, bytes, bool)  # types of a mapping's keys; others could take forever to hash
 
 
@@ -104,7 +128,9 @@ def stub(module: str, name: str) -> Any:
     >>> stub("subprocess", "Popen")(["rm", "-r", "/"]).class_name
     'subprocess.Popen'
     """
-    if module in ("torch", "torch.storage") and (name in TORCH_NAMES or name.endswith("Storage")):
+    if module in ("torch", "torch.storage") and (
+        name in TORCH_NAMES or name.endswith("Storage") or OTHER_DTYPES.fullmatch(name)
+    ):
         return name
     known = BUILDERS.get(f"{module}.{name}")
     if known is None and (module == CLOUDPICKLE or name.startswith("__pyx_unpickle_")):
@@ -143,6 +169,17 @@ def _tensor_of_bytes(storage: Storage, *arguments: Any) -> StoredTensor:
     return _tensor(Storage(dtype, storage.key, storage.numel), offset, shape, strides)
 
 
+def _quantized(storage: Storage, *arguments: Any) -> QuantizedTensor | Unreadable:
+    """Rebuild a quantised tensor: its codes, and by which scheme they stand for numbers."""
+    offset, shape, strides, scheme = arguments[:4]
+    codes = _tensor(storage, offset, shape, strides)
+    if not isinstance(scheme, tuple) or scheme[0] not in SCHEMES or len(scheme) != SCHEMES[scheme[0]]:
+        return Unreadable("quantized by a scheme that is not known")
+    _, scale, zero, axis = (*scheme, None)[:4]
+    known = isinstance(scale, (int, float)) and isinstance(zero, int) if axis is None else type(axis) is int
+    return QuantizedTensor(codes, scale, zero, axis) if known else Unreadable("quantized without a scale")
+
+
 def _first(value: object, *_: object) -> object:
     return value
 
@@ -175,7 +212,7 @@ BUILDERS: dict[str, Any] = {
     **{f"torch.jit._pickle.build_{kind}list": _first for kind in ("int", "double", "bool", "tensor")},
     "torch.jit._pickle.restore_type_tag": _first,
     "torch._tensor._rebuild_from_type_v2": lambda function, _type, arguments, _state: function(*arguments),
-    "torch._utils._rebuild_qtensor": _unreadable("quantized"),
+    "torch._utils._rebuild_qtensor": _quantized,
     "torch._utils._rebuild_sparse_tensor": _unreadable("sparse"),
     "torch._utils._rebuild_sparse_csr_tensor": _unreadable("sparse"),
     "torch._utils._rebuild_nested_tensor": _unreadable("nested"),

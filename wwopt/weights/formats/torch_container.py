@@ -31,6 +31,9 @@ STORAGE_DTYPES = {
     "BoolStorage": "bool",
     "ComplexDoubleStorage": "complex128",
     "ComplexFloatStorage": "complex64",
+    "QInt8Storage": "int8",
+    "QUInt8Storage": "uint8",
+    "QInt32Storage": "int32",
 }
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LONGEST_TEXT = 1 << 28  # bytes of a pickle or a configuration

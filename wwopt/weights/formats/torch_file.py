@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from wwopt.weights.formats.mappings import describe_packed, is_packed
 from wwopt.weights.formats.nested import weights_in
-from wwopt.weights.formats.pickle_stubs import Record, Storage, StoredTensor, Unreadable
+from wwopt.weights.formats.packed_params import packed_tensors
+from wwopt.weights.formats.pickle_stubs import QuantizedTensor, Record, Storage, StoredTensor, Unreadable
 from wwopt.weights.formats.torch_container import TorchContainer, locate, read_container, read_text
+from wwopt.weights.quantization.torch_scheme import scale_codes
 from wwopt.weights.tensors.dtypes import ITEM_SIZES
 from wwopt.weights.tensors.readers import InArray, InFile
 from wwopt.weights.tensors.tensor import NamedTensor
@@ -55,8 +56,8 @@ def read_torch(path: Path) -> Iterator[NamedTensor]:
                 yield replace(buffers.describe(name, value, None), buffer=True)
         elif isinstance(value, StoredTensor):
             yield storages.describe(name, value, layer_type)
-        elif is_packed(name):
-            yield describe_packed(name)
+        elif isinstance(value, QuantizedTensor):
+            yield storages.describe_quantized(name, value, layer_type)
         elif isinstance(value, Unreadable):
             yield NamedTensor(name, (0, 0), "", NOTHING, unusable=f"a tensor that is {value.reason}")
 
@@ -131,6 +132,15 @@ class _StorageMap:
         same_as = self.identities.first_name(identity, name) if 0 not in shape else None
         return NamedTensor(name, shape, dtype, read, layer_type, same_as)
 
+    def describe_quantized(self, name: str, tensor: QuantizedTensor, layer_type: str | None) -> NamedTensor:
+        """Turn a tensor of integers with scales into the numbers that it stands for."""
+        codes = self.describe(name, tensor.codes, layer_type)
+        numbers = [
+            self.describe(f"{name}.{part}", value, None) if isinstance(value, StoredTensor) else value
+            for part, value in (("scale", tensor.scale), ("zero_point", tensor.zero))
+        ]
+        return scale_codes(codes, numbers[0], numbers[1], tensor.axis)
+
     def _why_unusable(self, tensor: StoredTensor) -> str | None:
         size = ITEM_SIZES.get(tensor.storage.dtype)
         if size is None:
@@ -151,7 +161,11 @@ def _tensors(container: TorchContainer, path: Path) -> Iterator[tuple[str, objec
     if _is_tensor(content):
         yield path.stem, content, None
     elif isinstance(content, Mapping):
-        yield from ((str(name), value, None) for name, value in content.items())
+        for name, value in content.items():
+            if isinstance(value, (tuple, list, Record)):
+                yield from ((key, tensor, None) for key, tensor in packed_tensors(f"{name}.", value, _is_tensor))
+            else:
+                yield str(name), value, None
     elif isinstance(content, Record):
         yield from _walk(content)
     else:
@@ -166,6 +180,8 @@ def _walk(root: Record) -> Iterator[tuple[str, object, str | None]]:
         if id(record) in seen:
             continue
         seen.add(id(record))
+        if not isinstance(record.state, Mapping):
+            yield from ((name, value, None) for name, value in packed_tensors(prefix, record, _is_tensor))
         state = record.state if isinstance(record.state, Mapping) else {}
         own = state.get("_parameters", state)
         for key, value in own.items() if isinstance(own, Mapping) else ():
@@ -174,8 +190,15 @@ def _walk(root: Record) -> Iterator[tuple[str, object, str | None]]:
         for key, value, made_of_it in _buffers(state):
             yield f"{prefix}{key}", value, None if made_of_it else BUFFER
         children = state.get("_modules", state)
-        named = children.items() if isinstance(children, Mapping) else ()
+        named = list(children.items()) if isinstance(children, Mapping) else []
+        if children is not state:
+            named += [(key, value) for key, value in state.items() if _is_packed(value)]
         waiting += reversed([(f"{prefix}{key}.", child) for key, child in named if isinstance(child, Record)])
+
+
+def _is_packed(value: object) -> bool:
+    """Whether a value is an object of C++, such as the packed parameters of a quantised layer."""
+    return isinstance(value, Record) and value.class_name == "torch.ScriptObject"
 
 
 def _buffers(state: Mapping[Any, Any]) -> Iterator[tuple[str, object, bool]]:
@@ -197,7 +220,7 @@ def _items(pickled: object) -> list[Any]:
 
 
 def _is_tensor(value: object) -> bool:
-    return isinstance(value, (StoredTensor, Unreadable))
+    return isinstance(value, (StoredTensor, QuantizedTensor, Unreadable))
 
 
 def _row_major(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from wwopt.weights.matrices.matrix import WeightMatrix, Weights
 from wwopt.weights.matrices.not_weights import reason_not_a_weight
 from wwopt.weights.matrices.reparametrized import restore_weights
 from wwopt.weights.matrices.table_values import MASK
+from wwopt.weights.quantization.restore import restore_quantized
 from wwopt.weights.tensors.dtypes import is_weight_dtype
 from wwopt.weights.tensors.names import WEIGHTS, leaf_of, parts_of
 from wwopt.weights.tensors.readers import First, Stacked
@@ -56,7 +57,9 @@ def to_matrices(
     ValueError
         Two tensors come out under the same name, or a layer has an adapter that cannot be merged.
     """
-    tensors, skipped = merge_adapters(list(tensors), adapted)
+    tensors, parts = restore_quantized(list(tensors), config)
+    tensors, skipped = merge_adapters(tensors, adapted)
+    skipped += parts
     layers = _by_layer(restore_weights([tensor for tensor in tensors if not tensor.buffer]))
     names = {tensor.name: layer for layer, tensor in layers.items()}
     matrices: list[WeightMatrix] = []
@@ -87,9 +90,14 @@ def to_matrices(
 
 
 def _has_values(tensor: NamedTensor) -> bool:
-    """Whether a tensor holds numbers of its own: of a weight's type, or a count of batches."""
+    """Whether a tensor holds numbers of its own: of a weight's type, or a count of batches.
+
+    So does a quantised weight whose codes say nothing: it is a fault of zeros.
+    """
     known = is_weight_dtype(tensor.dtype) or tensor.name.endswith("num_batches_tracked")
-    return known and tensor.unusable is None and tensor.same_as is None and 0 not in tensor.shape
+    return (
+        known and (tensor.unusable is None or bool(tensor.stored)) and tensor.same_as is None and 0 not in tensor.shape
+    )
 
 
 def layer_name(tensor_name: str) -> str:

@@ -63,7 +63,7 @@ def decode(raw: NDArray[np.uint8], dtype: str) -> Values:
     raw : array, shape (..., n)
         Contiguous bytes; ``n`` a multiple of the item size.
     dtype : str
-        One of the types of `is_weight_dtype`.
+        One of the types of `is_weight_dtype`, or another of NumPy's, or ``float8_e8m0fnu``.
 
     Examples
     --------
@@ -74,6 +74,8 @@ def decode(raw: NDArray[np.uint8], dtype: str) -> Values:
         return (raw.view("<u2").astype(np.uint32) << 16).view(np.float32)
     if dtype in FLOAT8:
         return _float8_values(dtype)[raw]
+    if dtype == "float8_e8m0fnu":  # of scales alone
+        return np.where(raw == 255, np.float32(np.nan), np.ldexp(np.float32(1), raw.astype(np.int32) - 127))
     return raw.view(np.dtype(dtype).newbyteorder("<"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -18,7 +18,15 @@ if TYPE_CHECKING:
     from wwopt.arrays import Values
     from wwopt.weights.tensors.tensor import Read
 
-__all__ = ["Difference", "First", "Heads", "InArray", "InFile", "InTorch", "Rows", "Stacked", "rows"]
+__all__ = ["Difference", "First", "Heads", "InArray", "InFile", "InTorch", "Rows", "Stacked", "octets", "rows"]
+
+OF_NUMPY = {
+    "float64",
+    "float32",
+    "float16",
+    "bool",
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+}
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,9 @@ class InTorch:
     def __call__(self) -> Values:
         """Return a view where NumPy knows the type and the tensor is on the CPU, else a copy."""
         tensor = self.tensor.detach().cpu()
-        if str(tensor.dtype) not in ("torch.float64", "torch.float32", "torch.float16", "torch.int64"):
+        if tensor.is_quantized:
+            tensor = tensor.dequantize()
+        elif str(tensor.dtype).removeprefix("torch.") not in OF_NUMPY:
             tensor = tensor.float()
         values: Values = tensor.numpy()
         return values
@@ -179,8 +189,24 @@ def _is_in_memory(read: Read) -> bool:
     return isinstance(read, (InArray, InTorch))
 
 
+def octets(read: Read, count: int) -> Read | None:
+    """Return a reader of the ``count`` bytes that values lie in, row by row; None where that cannot be told."""
+    if isinstance(read, InFile) and read.strides is None:
+        return replace(read, dtype="uint8", shape=(count,))
+    if isinstance(read, InTorch):
+        import torch  # noqa: PLC0415  (it is there where a tensor of its is)
+
+        return InTorch(read.tensor.detach().contiguous().view(-1).view(torch.uint8))
+    if isinstance(read, InArray):
+        return InArray(np.ascontiguousarray(read.array).reshape(-1).view(np.uint8))
+    return None
+
+
 def rows(read: Read, axis: int, start: int, stop: int, step: int = 1) -> Read:
     """Return a reader of a part along an axis; of a file it maps only the bytes of that part."""
+    part = getattr(read, "rows", None)  # of what is made of several tensors, which may have rows of its own
+    if axis == 0 and step == 1 and part is not None and (own := part(start, stop)) is not None:
+        return cast("Read", own)
     if axis == 0 and step == 1 and isinstance(read, InFile) and read.strides is None:
         row = math.prod(read.shape[1:]) * ITEM_SIZES[read.dtype]
         return replace(read, offset=read.offset + start * row, shape=(stop - start, *read.shape[1:]))

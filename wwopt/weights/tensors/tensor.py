@@ -34,6 +34,8 @@ class NamedTensor:
         Reason why it cannot be read, e.g. that it is on the meta device.
     buffer : bool
         Whether a module holds it beside its parameters: a statistic or a constant, never a layer.
+    stored : str
+        How a quantised weight is stored, e.g. ``GPTQ, 4 bits, groups of 128``; empty for others.
     """
 
     name: str
@@ -44,3 +46,4 @@ class NamedTensor:
     same_as: str | None = None
     unusable: str | None = None
     buffer: bool = False
+    stored: str = ""
