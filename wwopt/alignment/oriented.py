@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wwopt.weights import leaf_of
+
 if TYPE_CHECKING:
     from wwopt.arrays import Floats
     from wwopt.weights import WeightMatrix
@@ -70,7 +72,7 @@ def orient(matrices: Sequence[WeightMatrix]) -> dict[str, Oriented]:
         matrix.name: Oriented(
             matrix,
             matrix.layer_type in BY_INPUTS
-            or matrix.name.endswith(".kernel")  # of Flax and Keras
+            or leaf_of(matrix.tensor).endswith("kernel")  # of Flax and Keras
             or (gpt2 and _leaf(matrix.name) in GPT2),
         )
         for matrix in matrices

@@ -15,6 +15,7 @@ from wwopt.weights.matrices.faults import Fault, find_faults
 from wwopt.weights.matrices.fused import GATES
 from wwopt.weights.matrices.matrix import WeightMatrix, Weights
 from wwopt.weights.open import open_weights, read_file
+from wwopt.weights.tensors.names import leaf_of
 from wwopt.weights.tensors.tensor import NamedTensor
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "is_module",
     "is_remote",
     "is_tensor",
+    "leaf_of",
     "open_weights",
     "read_file",
     "refuse_foreign_content",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from wwopt.weights.matrices.matrix import WeightMatrix
+from wwopt.weights.tensors.names import leaf_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,7 +75,7 @@ def _fault_of(tensor: NamedTensor | WeightMatrix, values: Values) -> Fault | Non
 
 
 def _count_non_finite(name: str, values: Values) -> int:
-    leaf = name.rpartition(".")[-1]
+    leaf = leaf_of(name)
     bad = ~np.isfinite(values)
     if not values.shape and RECORDS.search(leaf):
         return 0
@@ -92,6 +93,6 @@ def _count_impossible(name: str, values: Values) -> int:
 
 def _is_weight(matrix: WeightMatrix) -> bool:
     """Whether a matrix is what a layer multiplies by, and not a table or a factor."""
-    leaf = matrix.tensor.rpartition(".")[-1]
-    named = "weight" in leaf or leaf == "kernel"
+    leaf = leaf_of(matrix.tensor)
+    named = "weight" in leaf or leaf.endswith("kernel")
     return named and matrix.layer_type != "embedding" and not HARMLESS_ZEROS.search(matrix.tensor)

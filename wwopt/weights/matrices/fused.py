@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from wwopt.weights.tensors.names import leaf_of
 from wwopt.weights.tensors.readers import First, Heads, rows
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ OUTPUTS = ("o_proj", "out_proj", "proj", "dense", "c_proj", "attn_output")  # wh
 INTERLEAVED = ("gpt_neox", "gpt_neox_japanese", "bloom", "persimmon")  # each head keeps its q, k, v together
 EXPERTS = ("expert", "moe", "_exps")  # in the name of a stack of them
 RECURRENT = re.compile(r"weight_(ih|hh)(_l\d+(_reverse)?)?$")
+KERAS = ("kernel", "recurrent_kernel")
 GATES = {4: ("lstm", ("i", "f", "g", "o")), 3: ("gru", ("r", "z", "n")), 1: ("rnn", ("",))}  # by their number
 
 
@@ -73,6 +75,8 @@ def split(  # noqa: PLR0911  (a rule a line)
         return _cut(name, tensor, 0, _equal_parts(tensor.shape[0], ("gate", "up")))
     if RECURRENT.search(leaf):
         return _gates(tensor, name, others)
+    if leaf_of(name) in KERAS:
+        return _gates_of_keras(tensor, name, others)
     return [(name, tensor)]
 
 
@@ -135,6 +139,20 @@ def _gates(tensor: NamedTensor, name: str, others: Mapping[str, NamedTensor]) ->
     kind, names = GATES[gates]
     typed = replace(tensor, layer_type=kind)
     return _cut(name, typed, 0, _equal_parts(tensor.shape[0], names))
+
+
+def _gates_of_keras(tensor: NamedTensor, name: str, others: Mapping[str, NamedTensor]) -> list[tuple[str, NamedTensor]]:
+    """Cut a recurrent weight of Keras, which keeps its gates side by side, behind the inputs or the hidden units."""
+    leaf = leaf_of(name)
+    hidden = others.get(name[: name.rindex(leaf)] + "recurrent_kernel" + name[name.rindex(leaf) + len(leaf) :])
+    if hidden is None or len(hidden.shape) != 2 or not hidden.shape[0]:
+        return [(name, tensor)]
+    gates, rest = divmod(tensor.shape[1], hidden.shape[0])
+    if rest or gates not in GATES:
+        return [(name, tensor)]
+    kind, names = GATES[gates]
+    order = ("z", "r", "n") if kind == "gru" else names
+    return _cut(name, replace(tensor, layer_type=kind), 1, _equal_parts(tensor.shape[1], order))
 
 
 def _is_experts(tensor: NamedTensor, name: str) -> bool:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from wwopt.weights.matrices.adapters import merge_adapters
 from wwopt.weights.matrices.fused import split
+from wwopt.weights.matrices.kernels import is_kernel, joined
 from wwopt.weights.matrices.matrix import WeightMatrix, Weights
 from wwopt.weights.matrices.not_weights import reason_not_a_weight
 from wwopt.weights.matrices.reparametrized import restore_weights
 from wwopt.weights.matrices.table_values import MASK
 from wwopt.weights.quantization.restore import restore_quantized
 from wwopt.weights.tensors.dtypes import is_weight_dtype
-from wwopt.weights.tensors.names import WEIGHTS, leaf_of, parts_of
-from wwopt.weights.tensors.readers import First, Stacked
+from wwopt.weights.tensors.names import parts_of
+from wwopt.weights.tensors.readers import Stacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -77,7 +78,11 @@ def to_matrices(
             if reason != MASK:  # whose infinities are no fault
                 rest.append(replace(tensor, name=layer))
         elif len(tensor.shape) > 1:
-            matrices += [_to_matrix(name, part) for name, part in split(_squeezed(tensor), layer, layers, config or {})]
+            matrices += [
+                _to_matrix(name, part)
+                for start, whole in joined(tensor, layer, paths)
+                for name, part in split(whole, start, layers, config or {})
+            ]
         elif len(tensor.shape) == 1 and tensor.unusable is None and is_weight_dtype(tensor.dtype):
             weight = ".weight" if tensor.name.endswith(".weight") else ""
             vectors.append((len(matrices), replace(tensor, name=layer + weight)))
@@ -159,17 +164,9 @@ def _reason_to_skip(  # noqa: PLR0911  (a chain of early returns)
     return reason_not_a_weight(tensor, _path(layer, tensor), paths)
 
 
-def _squeezed(tensor: NamedTensor) -> NamedTensor:
-    """Drop the batch axis of a table of positions, shape (1, positions, features), that is no module's weight."""
-    is_weight = tensor.layer_type is not None or WEIGHTS.fullmatch(leaf_of(tensor.name))
-    if not is_weight and len(tensor.shape) == 3 and tensor.shape[0] == 1:
-        return replace(tensor, shape=tensor.shape[1:], read=First(tensor.read), layer_type="embedding")
-    return tensor
-
-
 def _to_matrix(name: str, tensor: NamedTensor) -> WeightMatrix:
     layer_type = tensor.layer_type or _guess_type(name, len(tensor.shape))
-    rows, columns = _axes(name, layer_type, len(tensor.shape))
+    rows, columns = _axes(tensor, layer_type)
     n, m = tensor.shape[rows], tensor.shape[columns]
     return WeightMatrix(
         name=name,
@@ -184,11 +181,13 @@ def _to_matrix(name: str, tensor: NamedTensor) -> WeightMatrix:
     )
 
 
-def _axes(name: str, layer_type: str, ndim: int) -> tuple[int, int]:
-    """Return the axes of the outputs and the inputs: the first two, the last two of a Flax or Keras kernel."""
+def _axes(tensor: NamedTensor, layer_type: str) -> tuple[int, int]:
+    """Return the axes of the outputs and the inputs: the first two, the last two of a kernel of Flax or Keras."""
     if layer_type == "bilinear":
         return 1, 2
-    return (ndim - 2, ndim - 1) if name.rpartition(".")[-1] == "kernel" else (0, 1)
+    ndim = len(tensor.shape)
+    known = tensor.layer_type is not None
+    return (ndim - 2, ndim - 1) if not known and is_kernel(tensor.name, tensor.shape) else (0, 1)
 
 
 def _guess_type(name: str, ndim: int) -> str:

@@ -18,7 +18,19 @@ if TYPE_CHECKING:
     from wwopt.arrays import Values
     from wwopt.weights.tensors.tensor import Read
 
-__all__ = ["Difference", "First", "Heads", "InArray", "InFile", "InTorch", "Rows", "Stacked", "octets", "rows"]
+__all__ = [
+    "Difference",
+    "First",
+    "Heads",
+    "InArray",
+    "InFile",
+    "InTorch",
+    "Reshaped",
+    "Rows",
+    "Stacked",
+    "octets",
+    "rows",
+]
 
 OF_NUMPY = {
     "float64",
@@ -147,6 +159,18 @@ class Heads:
 
 
 @dataclass(frozen=True)
+class Reshaped:
+    """Values in another shape, in row-major order."""
+
+    read: Read
+    shape: tuple[int, ...]
+
+    def __call__(self) -> Values:
+        """Return a view where there is one."""
+        return self.read().reshape(self.shape)
+
+
+@dataclass(frozen=True)
 class Stacked:
     """A tensor as a stack of matrices, shape (k, N, M): one for each index of the axes in ``stack``."""
 
@@ -184,7 +208,7 @@ class Difference:
 
 
 def _is_in_memory(read: Read) -> bool:
-    while isinstance(read, (Rows, First, Heads)):
+    while isinstance(read, (Rows, First, Heads, Reshaped)):
         read = read.read
     return isinstance(read, (InArray, InTorch))
 
