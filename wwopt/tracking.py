@@ -25,6 +25,8 @@ class Choice:
     ----------
     study : str
         Name of the study.
+    began : str
+        When its first trial began: another study may have had the name before.
     chosen : str
         Name of the run of the trial that is chosen.
     best : str or None
@@ -34,12 +36,13 @@ class Choice:
     rung : str
         The data that the choice used beside the weights, such as "inputs and loss".
     trials : int
-        Number of trials that were compared: of two choices the one of more trials is the later.
+        Number of trials that were compared: of two choices in one study the one of more trials is the later.
     metrics : mapping of str to float
         Numbers of the chosen trial: ``score``, and as far as they are known ``loss``, ``agreement`` and ``meter``.
     """
 
     study: str
+    began: str
     chosen: str
     best: str | None
     reason: str

@@ -189,6 +189,7 @@ def as_choice(study: Study, judged: JudgedTrials, *, kept: frozenset[int]) -> Ch
     numbers = {"score": reason.score, "loss": reason.loss, "agreement": reason.agreement, "meter": reason.meter}
     return Choice(
         study=study.study_name,
+        began=min(str(trial.datetime_start) for trial in judged.trials),
         chosen=f"trial-{chosen.number}",
         best=None if reason.best is None else f"trial-{reason.best}",
         reason=str(reason),

@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 
 from tests.support.mlflow_study import log_study, runs_of, track
 from wwopt import Analysis
+from wwopt.tracking import Choice
 from wwopt_trackers import MLflowTracker, sync, verify
 from wwopt_trackers.delivery.sender import Sender
 
@@ -311,3 +312,50 @@ def test_names_of_any_length(analysis, store):
     _, (run,) = runs_of(store, "digits")
     assert "ww/layer_alpha/block-5b0-5d.fc-40" in run.data.metrics
     assert len([key for key in run.data.metrics if key.startswith("ww/layer_alpha/aaa")]) == 2
+
+
+def chosen(number, trials, study="digits", best=5):
+    """A choice among so many trials."""
+    numbers = {"agreement": 0.9, "score": 0.5}
+    return Choice(study, "10:00", f"trial-{number}", f"trial-{best}", "They agree.", "inputs", trials, numbers)
+
+
+def test_the_study_shows_the_last_choice(analysis, store):
+    """The parent run has the last choice of several workers, whichever is delivered last, and its reason."""
+    late, early = (track(store, run_name="digits") for _ in range(2))
+    with late, early:
+        for tracker, numbers in ((late, (1, 2)), (early, (3,))):
+            for number in numbers:
+                trial = tracker.child(f"trial-{number}", params={}, tags={})
+                trial.log(analysis, step=0, metrics={"ww/score": number})
+                trial.finish("complete")
+        early.choose(chosen(3, trials=1))
+        late.choose(chosen(1, trials=2))
+        late.choose(chosen(2, trials=3, best=1))
+        late.choose(chosen(1, trials=2))
+    sync()
+    (root,), trials = runs_of(store, "digits")
+    tags = root.data.tags
+    assert (tags["wwopt.chosen"], tags["wwopt.best"], tags["wwopt.chosen.trials"]) == ("trial-2", "trial-1", "3")
+    assert (tags["wwopt.chosen.reason"], tags["wwopt.chosen.agreement"]) == ("They agree.", "0.9")
+    ids = {run.info.run_name: run.info.run_id for run in trials}
+    note = tags["mlflow.note.content"]
+    assert (
+        note.index(ids["trial-2"]) < note.index("They agree.") < note.index("Best value") < note.index(ids["trial-1"])
+    )
+
+
+def test_a_study_of_the_same_name_begins_anew(store):
+    """A choice of many trials does not hide the first ones of another study; a user's description stays."""
+    with track(store, run_name="digits") as tracker:
+        tracker.choose(chosen(9, trials=40))
+        tracker.choose(chosen(0, trials=1, study="another"))
+    sync()
+    (root,), _ = runs_of(store, "digits")
+    assert root.data.tags["wwopt.chosen"] == "trial-0"
+    MlflowClient(store).set_tag(root.info.run_id, "mlflow.note.content", "Mine.")
+    with track(store, run_name="digits") as tracker:
+        tracker.choose(chosen(1, trials=2, study="another"))
+    sync()
+    (root,), _ = runs_of(store, "digits")
+    assert (root.data.tags["wwopt.chosen"], root.data.tags["mlflow.note.content"]) == ("trial-1", "Mine.")

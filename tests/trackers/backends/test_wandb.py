@@ -10,6 +10,7 @@ import pytest
 import wandb
 
 from tests.support.waiting import DEADLINE, delivered
+from wwopt.tracking import Choice
 from wwopt_trackers import WandbTracker, verify
 from wwopt_trackers.backends.wandb.offline_file import read_records
 
@@ -159,3 +160,18 @@ def test_a_mode_that_does_not_exist():
     """The error names the argument and the choices."""
     with pytest.raises(ValueError, match="`mode` must be 'online' or 'offline', got 'later'"):
         WandbTracker(project="a", mode="later")
+
+
+def test_the_choice_stands_in_the_studys_run(tmp_path):
+    """A study that was told a choice has a run of its own, whose summary has the last one and its reason."""
+    with WandbTracker(project="digits", group="study") as tracker:
+        for number in (1, 2):
+            numbers = {"agreement": 0.9} if number == 1 else {"loss": 0.5}
+            choice = Choice("study", "10:00", f"trial-{number}", "trial-1", "They agree.", "inputs", number, numbers)
+            tracker.choose(choice)
+        tracker.finish("complete", timeout=DEADLINE)
+    (records,) = read_runs(tmp_path).values()
+    assert (records["run"][0].job_type, records["run"][0].run_group) == ("study", "study")
+    found = summary(records)
+    assert (found["ww/chosen"], found["ww/best"], found["ww/chosen_reason"]) == ("trial-2", "trial-1", "They agree.")
+    assert (found["ww/chosen_trials"], found["ww/chosen_loss"], found["ww/chosen_agreement"]) == ("2", "0.5", None)

@@ -9,7 +9,9 @@ import pytest
 import wwopt
 from tests.support.waiting import DEADLINE, delivered
 from wwopt.cli import run
+from wwopt.tracking import Choice
 from wwopt_trackers import LocalTracker, MLflowTracker, WandbTracker, select, sync
+from wwopt_trackers.selection.select import StudyChoice
 
 WIDTH = {"trial-0": 8.0, "trial-1": 3.0, "trial-2": 2.5}  # degrees of freedom: fewer are heavier tails
 ENDS = ("complete", "complete", "pruned")
@@ -28,6 +30,7 @@ def log(tracker, study="digits"):
             for step in (2, 10, 9):
                 trial.log(network(freedom + step), step=step, metrics={"loss": freedom})
             trial.finish(state)
+        tracker.choose(Choice(study, "10:00", "trial-1", "trial-0", "They agree.", "inputs", 3))
         tracker.finish("complete", timeout=DEADLINE)
 
 
@@ -77,6 +80,7 @@ def test_the_best_run_wins(logged, place):
     best = selection.best
     assert (best.study, float(best.params["freedom"]), best.metrics["loss"]) == ("digits", *[WIDTH[best.name]] * 2)
     assert len(best.read().spectra) == 2
+    assert selection.choices == (StudyChoice("digits", "trial-1", "trial-0", "They agree."),)
     everyone = select(**places[place], states=("complete", "pruned"), refit=True)
     assert sorted(everyone.table["name"]) == sorted(WIDTH)
     assert everyone.best.name == min(scores, key=scores.get)
@@ -145,9 +149,11 @@ def test_the_command_line(logged, capsys, monkeypatch):
     out = capsys.readouterr().out
     assert f"Best: {best}" in out
     assert "left out: 1 because it is pruned" in out
+    assert "Chosen by the study digits: trial-1. They agree." in out
     assert run(["select", "--journal", "log", "--unfinished", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["best"]["name"] == min(scores, key=scores.get)
+    assert [choice["chosen"] for choice in answer["chosen"]] == ["trial-1"]
     assert [row["score"] for row in answer["runs"]] == pytest.approx(sorted(scores.values()))
     assert run(["select", "--journal", "log", "--estimator", "hill", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["runs"][0]["alpha"] != pytest.approx(answer["runs"][0]["alpha"], 1e-6)

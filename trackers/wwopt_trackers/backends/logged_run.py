@@ -35,6 +35,8 @@ class LoggedRun:
         The last number under each name.
     read : callable
         Reads the analysis of ``step``; raises `ValueError` or `OSError` where it cannot be read.
+    choice : mapping of str to str
+        Of a study's own run the choice that it was told last, as tags; empty for others.
     """
 
     name: str
@@ -45,6 +47,7 @@ class LoggedRun:
     params: Mapping[str, Any]
     metrics: Mapping[str, float]
     read: Callable[[], Analysis] = field(repr=False)
+    choice: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_analysis(file: Path) -> Analysis:

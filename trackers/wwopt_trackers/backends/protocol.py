@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -34,6 +34,9 @@ class RemoteRun(Protocol):
 
     def log_artifacts(self, folder: Path, entry: Entry) -> None:
         """Send the files of a step: the spectra and the table of layers."""
+
+    def log_choice(self, tags: Mapping[str, str]) -> None:
+        """Show which trial is chosen so far, in the place of what was shown before, unless that is newer."""
 
     def upload_figures(self, figures: Sequence[Path]) -> None:
         """Send the figures of a run."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from wwopt_trackers.backends.open_backend import open_backend
 from wwopt_trackers.delivery.figures import draw
+from wwopt_trackers.journal.choice_tags import choice_in
 from wwopt_trackers.journal.delivery_log import DeliveryLog
 from wwopt_trackers.journal.journal import Journal
 from wwopt_trackers.journal.locks import OWNER, SENDER, locked
@@ -37,6 +38,7 @@ class Sender:
         self.journal, self.deliveries = Journal(path), DeliveryLog(path)
         self._backend: Backend | None = None
         self._opened: dict[str, RemoteRun] = {}
+        self._shown: dict[str, dict[str, str]] = {}  # choices, by the run of the study
 
     def deliver(self, *, final: bool = False) -> bool:
         """Deliver all there is, and say whether nothing failed.
@@ -93,6 +95,7 @@ class Sender:
             self._deliver(run, final=final)
         except Exception as error:  # noqa: BLE001  (backends raise anything)
             self._opened.clear()
+            self._shown.clear()
             self._open_backend().reset()
             return self._failed(error)
         return True
@@ -108,6 +111,10 @@ class Sender:
                 (entry,) = self.journal.entries(run.id, after=artifact.entry - 1, limit=1)
                 remote.log_artifacts(complete(self.journal.path.parent / artifact.folder), entry)
             delivery = self._record(run, replace(delivery, artifact=artifact.id))
+        choice = choice_in(run.tags)
+        if choice != self._shown.get(run.id, {}):
+            remote.log_choice(choice)
+            self._shown[run.id] = choice
         if run.state and not delivery.closed and (final or not self.journal.missing_artifacts(run.id)):
             self._close(run, remote)
             self._record(run, replace(delivery, closed=True, drawn=remote.fresh))

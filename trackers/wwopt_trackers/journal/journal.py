@@ -94,6 +94,10 @@ class Journal:
             run.start,
         )
 
+    def add_tags(self, run: str, tags: Mapping[str, str]) -> None:
+        """Record tags of a run that goes on, in the place of those of the same names."""
+        self._write("UPDATE runs SET tags = json_patch(tags, ?) WHERE id = ?", _text(tags), run)
+
     def close_run(self, run: str, state: str, reason: str) -> None:
         """Record how a run ended; only the first call counts."""
         self._write(

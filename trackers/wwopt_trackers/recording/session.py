@@ -81,6 +81,11 @@ class Session:
         if analysis is not None:
             self._writer.put(entry, analysis)
 
+    def tag(self, run: str, tags: Mapping[str, str]) -> None:
+        """Record tags of a run, unless its study has ended."""
+        if not self._closed:
+            self._journal.add_tags(run, tags)
+
     def close_run(self, run: str, state: str, reason: str) -> None:
         """End a run; one whose study has ended stays as it is."""
         if not self._closed:

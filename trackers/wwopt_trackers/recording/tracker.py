@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from wwopt_trackers.journal.choice_tags import choice_tags, is_newer
 from wwopt_trackers.journal.payload import LayerChoice, scalars
 from wwopt_trackers.journal.records import STUDY
 from wwopt_trackers.recording.provenance import provenance
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from wwopt.analysis import Analysis
-    from wwopt.tracking import State
+    from wwopt.tracking import Choice, State
 
 __all__ = ["JournalTracker", "RunTracker", "trial_name"]
 
@@ -54,6 +55,7 @@ class RunTracker(_Context):
         self._session, self._run = session, run
         self._choice = LayerChoice()
         self._warned: set[str] = set()
+        self._choosing, self._choice_shown = threading.Lock(), dict[str, str]()
 
     def child(self, name: str, *, params: Mapping[str, object], tags: Mapping[str, str]) -> RunTracker:
         """Open a run under this one."""
@@ -67,6 +69,17 @@ class RunTracker(_Context):
             self._session.log(self._run, int(step), numbers, analysis)
         except Exception as error:  # noqa: BLE001  (training goes on whatever a tracker does)
             self._warn(f"`log` failed at step {step!r} ({error!r}): it is not recorded.", kind=type(error).__name__)
+
+    def choose(self, choice: Choice) -> None:
+        """Show the choice so far in this run, in the place of the one before."""
+        try:
+            with self._choosing:
+                tags = choice_tags(choice)
+                if is_newer(tags, self._choice_shown):
+                    self._session.tag(self._run, tags)
+                    self._choice_shown = tags
+        except Exception as error:  # noqa: BLE001  (training goes on whatever a tracker does)
+            self._warn(f"`choose` failed ({error!r}): the choice is not shown.", kind=type(error).__name__)
 
     def finish(self, state: State, *, reason: str = "", timeout: float | None = None) -> None:
         """End the run; without ``timeout`` nothing is waited for, since the study's end does."""
@@ -144,6 +157,16 @@ class JournalTracker(_Context, ABC):
             More numbers, under their own names.
         """
         self._open(None).log(analysis, step=step, metrics=metrics)
+
+    def choose(self, choice: Choice) -> None:
+        """Show which trial a study would choose now, and why, in the study's run; the last word stands.
+
+        Parameters
+        ----------
+        choice : wwopt.tracking.Choice
+            The trial that `wwopt_objectives.select` would choose, and that of the best value.
+        """
+        self._open(choice.study).choose(choice)
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until the backend has all that was logged so far, no longer than ``timeout`` seconds."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from wwopt_trackers.backends.logged_run import LoggedRun, read_analysis
+from wwopt_trackers.journal.choice_tags import choice_in
 from wwopt_trackers.journal.journal import Journal, find_journals
 from wwopt_trackers.journal.payload import SPECTRA
 from wwopt_trackers.journal.records import STUDY
@@ -56,7 +57,7 @@ def journal_runs(path: str | os.PathLike[str]) -> Iterator[LoggedRun]:
             runs = journal.runs()
             parents = {run.parent for run in runs}
             logged = [_from_journal(journal, run) for run in runs]
-            yield from [run for run in logged if run.id not in parents or run.step is not None]
+            yield from [run for run in logged if run.id not in parents or run.step is not None or run.choice]
         finally:
             journal.close()
 
@@ -75,4 +76,5 @@ def _from_journal(journal: Journal, run: Run) -> LoggedRun:
         params=run.params,
         metrics={key: value for entry in entries for key, value in entry.metrics.items()},
         read=lambda: read_analysis(folder / SPECTRA),
+        choice=choice_in(run.tags),
     )

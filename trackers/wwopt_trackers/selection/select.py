@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from wwopt_trackers.journal.choice_tags import BEST, CHOSEN, REASON, STUDY_NAME, is_newer
 from wwopt_trackers.selection.read_runs import logged_runs
 
 if TYPE_CHECKING:
@@ -18,10 +19,30 @@ if TYPE_CHECKING:
     from wwopt.score import Score
     from wwopt_trackers.backends.logged_run import LoggedRun
 
-__all__ = ["STATES", "Selection", "select"]
+__all__ = ["STATES", "Selection", "StudyChoice", "select"]
 
 STATES = ("complete", "pruned", "failed", "running")
 COLUMNS = ("name", "study", "state", "step", "score", "alpha")
+
+
+@dataclass(frozen=True)
+class StudyChoice:
+    """The trial that a study chose, as it told its tracker last; its best value may be another's.
+
+    Attributes
+    ----------
+    study : str
+        Name of the study.
+    chosen, best : str
+        Names of the runs; ``best`` is empty where the study has several objectives.
+    reason : str
+        Why it is chosen.
+    """
+
+    study: str
+    chosen: str
+    best: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -43,6 +64,8 @@ class Selection:
         Why the ranking should be read with care.
     usable : bool
         Whether the best network is any good: nothing in it is broken, and its score is below the score's maximum.
+    choices : tuple of StudyChoice
+        What the studies of these runs chose by the answers, losses and scores of their trials, where they said so.
     """
 
     table: pd.DataFrame
@@ -51,6 +74,7 @@ class Selection:
     metric: str
     warnings: tuple[str, ...]
     usable: bool
+    choices: tuple[StudyChoice, ...] = ()
 
     @property
     def terms(self) -> list[str]:
@@ -124,8 +148,9 @@ def select(
     if unknown := set(states) - set(STATES):
         raise ValueError(f"`states` must be among {', '.join(STATES)}, got {', '.join(map(repr, sorted(unknown)))}.")
     place = journal or mlflow or wandb
+    choices: dict[str, Mapping[str, str]] = {}
     candidates, left_out = _examine(
-        logged_runs(journal=journal, mlflow=mlflow, wandb=wandb, uri=uri),
+        _networks(logged_runs(journal=journal, mlflow=mlflow, wandb=wandb, uri=uri), choices),
         refuse=lambda run: _refusal(run, study, states),
         scores=_recommended if score is None else lambda _: [score],
         refit=partial(fit_again, estimator=estimator) if refit or estimator else None,
@@ -133,7 +158,18 @@ def select(
     if not candidates:
         reasons = sorted({reason for *_, reason in left_out})
         raise ValueError(f"No run of {place} can be ranked: {'; '.join(reasons[:3]) or 'there is none'}.")
-    return _rank(candidates, left_out)
+    told = [StudyChoice(name, tags[CHOSEN], tags.get(BEST, ""), tags[REASON]) for name, tags in choices.items()]
+    return _rank(candidates, left_out, tuple(one for one in told if study in (None, one.study)))
+
+
+def _networks(runs: Iterable[LoggedRun], choices: dict[str, Mapping[str, str]]) -> Iterator[LoggedRun]:
+    """Pass runs of networks on, and keep the last choice of each study that the others tell."""
+    for run in runs:
+        name = run.choice.get(STUDY_NAME, "")
+        if run.choice and is_newer(run.choice, choices.get(name, {})):
+            choices[name] = run.choice
+        if not run.choice or run.step is not None:
+            yield run
 
 
 def _refusal(run: LoggedRun, study: str | None, states: Sequence[str]) -> str | None:
@@ -183,7 +219,9 @@ def _candidate(run: LoggedRun, analysis: Analysis, scores: Iterable[Score]) -> _
     return _Candidate(run, frozenset(layers), repr(dict(analysis.settings)), analysis.summary["alpha"], ranked, usable)
 
 
-def _rank(candidates: list[_Candidate], left_out: list[tuple[str, str, str]]) -> Selection:
+def _rank(
+    candidates: list[_Candidate], left_out: list[tuple[str, str, str]], choices: tuple[StudyChoice, ...]
+) -> Selection:
     """Order the runs by their score, those with a broken network behind all others."""
     import pandas as pd  # noqa: PLC0415  (heavy)
 
@@ -204,6 +242,7 @@ def _rank(candidates: list[_Candidate], left_out: list[tuple[str, str, str]]) ->
         metric=common[0],
         warnings=_warnings(candidates),
         usable=ordered[0].usable,
+        choices=choices,
     )
 
 

@@ -17,6 +17,7 @@ EXAMPLES = examples(
     {
         "demo": "forty trials in about two minutes",
         "demo --trials 40 --seed 1 --folder second-demo": "another study beside it",
+        "demo --wrong-labels 0.4 --folder wrong-demo": "the same with 40% of the training labels wrong",
     }
 )
 
@@ -27,14 +28,17 @@ def demo(
     trials: Annotated[int, typer.Option(min=1, help="Number of trials, including those of an earlier run.")] = 40,
     seed: Annotated[int, typer.Option(help="Seed of the sampler and of the trainings.")] = 0,
     folder: Annotated[Path, typer.Option(help="Folder for the study, the runs and the figures.")] = Path("wwopt-demo"),
+    wrong_labels: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of the training labels that are made wrong.")
+    ] = 0.0,
     wandb: Annotated[bool, typer.Option("--wandb", help="Also write offline W&B runs.")] = False,
 ) -> int:
-    """Tune a network on real data by its weights alone, then measure the test accuracy of the choice.
+    """Tune a network on real data without validation data, then measure the test accuracy of the choice.
 
     After an interruption, the same command continues the study.
     """
     require("demo", "jinja2", "matplotlib", "mlflow", "optuna", "sklearn", *(["wandb"] if wandb else []))
     from wwopt.cli.demo.study import run_demo  # noqa: PLC0415  (loads everything)
 
-    run_demo(folder, n_trials=trials, seed=seed, wandb=wandb)
+    run_demo(folder, n_trials=trials, seed=seed, wandb=wandb, wrong_labels=wrong_labels)
     return DONE

@@ -29,11 +29,18 @@ class Digits:
     classes: torch.Tensor
 
 
-def load() -> tuple[Digits, Digits]:
-    """Split the data into 1,078 training and 719 test images; the study uses the training images only."""
+def load(wrong_labels: float = 0.0) -> tuple[Digits, Digits]:
+    """Split the data into 1,078 training and 719 test images; the study uses the training images only.
+
+    ``wrong_labels`` is the share of the training images that get another class, drawn at random.
+    """
     images, classes = load_digits(return_X_y=True)
     parts = train_test_split(images / 16, classes, train_size=0.6, random_state=0, stratify=classes)
     train_images, test_images, train_classes, test_classes = (torch.as_tensor(part) for part in parts)
+    draw = torch.Generator().manual_seed(0)
+    count = len(train_classes)
+    wrong = torch.randperm(count, generator=draw)[: round(wrong_labels * count)]
+    train_classes[wrong] = (train_classes[wrong] + torch.randint(1, 10, (len(wrong),), generator=draw)) % 10
     return Digits(train_images.float(), train_classes), Digits(test_images.float(), test_classes)
 
 

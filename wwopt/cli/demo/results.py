@@ -28,15 +28,16 @@ TOP = 5
 MLFLOW_PAGE = "http://127.0.0.1:5000/#/experiments/1/runs"  # the store's second experiment, after its default one
 
 
-def print_trials(console: Console, trials: pd.DataFrame, chosen: Best, folder: Path) -> None:
-    """Print the best trials, what pruning saved, and the chosen trial."""
+def print_trials(console: Console, trials: pd.DataFrame, chosen: Best, reason: str, folder: Path) -> None:
+    """Print the best trials, what pruning saved, and the chosen trial with the reason."""
     console.print(_best_trials(trials))
     pruned, total = int((trials["state"] == "pruned").sum()), EPOCHS * len(trials)
     saved = total - int(trials["epochs"].sum())
     settings = ", ".join(f"{name} {_setting(value)}" for name, value in chosen.trial.params.items())
     for line in (
         f"Pruning stopped {pruned} of {len(trials)} trials and saved {saved} of {total} epochs ({saved / total:.0%}).",
-        f"The chosen trial is {chosen.trial.number}: {settings}.",
+        reason,
+        f"Its settings: {settings}.",
         f"`load_best(study)` reads its weights from {_relative(folder / 'artifacts')}.",
     ):
         console.print(line, highlight=False)
@@ -59,14 +60,14 @@ def _setting(value: object) -> str:
     return f"{value:.2g}" if isinstance(value, float) else str(value)
 
 
-def print_accuracies(console: Console, trials: pd.DataFrame) -> None:
+def print_accuracies(console: Console, trials: pd.DataFrame, chosen: int) -> None:
     """Print the test accuracy of the trial that each rule picks."""
     console.rule("Test accuracy, which the study has never seen")
     table = Table()
     table.add_column("rule")
     for column in ("trial", "test accuracy"):
         table.add_column(column, justify="right")
-    for outcome in compare_rules(trials):
+    for outcome in compare_rules(trials, chosen):
         table.add_row(outcome.rule, str(outcome.trial), f"{outcome.accuracy:.1%}")
     console.print(table)
     console.print("A pruned trial counts with its weights from when it was stopped.")
@@ -78,7 +79,7 @@ def print_figures(console: Console, trials: pd.DataFrame, chosen: Best, folder: 
     layers = chosen.analysis.details
     largest = str(layers.sort_values("num_evals")["name"].iloc[-1])
     figures = {
-        "score-against-accuracy.png": _score_against_accuracy(trials),
+        "score-against-accuracy.png": _score_against_accuracy(trials, chosen.trial.number),
         "alphas.png": plots.alphas(chosen.analysis),
         "spectrum.png": plots.spectrum(chosen.analysis, largest),
     }
@@ -90,12 +91,12 @@ def print_figures(console: Console, trials: pd.DataFrame, chosen: Best, folder: 
     console.print(f"Report of the chosen trial: {_relative(page)}", highlight=False, soft_wrap=True)
 
 
-def _score_against_accuracy(trials: pd.DataFrame) -> Figure:
+def _score_against_accuracy(trials: pd.DataFrame, number: int) -> Figure:
     figure, axes = plots.figure()
     for state, color, marker in (("complete", plots.BLUE, "o"), ("pruned", plots.GREY, "x")):
         rows = trials[trials["state"] == state]
         axes.scatter(rows["score"], 100 * rows["accuracy"], color=color, marker=marker, label=state)
-    chosen = trials.loc[compare_rules(trials)[0].trial]
+    chosen = trials.loc[number]
     score, height = chosen["score"], 100 * chosen["accuracy"]
     axes.scatter(score, height, s=180, facecolor="none", edgecolor=plots.ORANGE, lw=2, label="chosen")
     axes.set(

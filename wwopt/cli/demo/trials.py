@@ -26,12 +26,13 @@ class RuleOutcome:
     accuracy: float
 
 
-def compare_rules(trials: pd.DataFrame) -> list[RuleOutcome]:
-    """Apply each rule to ``trials``, which has the test accuracies in the column ``accuracy``; wwopt's is the first."""
+def compare_rules(trials: pd.DataFrame, chosen: int) -> list[RuleOutcome]:
+    """Apply each rule to ``trials``, whose column ``accuracy`` has the test accuracies; the first is `select`'s."""
     complete = trials[(trials["state"] == "complete") & trials["feasible"]]
     by_accuracy = trials.sort_values("accuracy")
     picks: dict[str, Any] = {
-        "wwopt's score (chosen)": complete["score"].idxmin(),
+        "chosen: `select`, by the vote of the networks": chosen,
+        "best: the lowest score": complete["score"].idxmin(),
         "best of all trials": by_accuracy.index[-1],
         "median of all trials": by_accuracy.index[len(by_accuracy) // 2],
         "smallest training loss": trials["train_loss"].idxmin(),

@@ -21,6 +21,7 @@ def selection_json(selection: Selection) -> dict[str, Any]:
     return {
         "metric": selection.metric,
         "best": {"name": best.name, "id": best.id, "study": best.study, "step": best.step, "params": dict(best.params)},
+        "chosen": [vars(choice) for choice in selection.choices],
         "runs": json.loads(rows),
         "left_out": selection.left_out.to_dict(orient="records"),
         "warnings": list(selection.warnings),
@@ -46,6 +47,8 @@ def print_selection(selection: Selection, *, top: int, remarks: bool) -> None:
     if best.params:
         settings = ", ".join(f"{name}={value}" for name, value in best.params.items())
         console.print(plain(f"with {settings}"), soft_wrap=True)
+    for choice in selection.choices:
+        console.print(plain(f"Chosen by the study {choice.study}: {choice.chosen}. {choice.reason}"), soft_wrap=True)
 
 
 def _remarks(selection: Selection, top: int) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 from optuna.trial import TrialState
 
 from wwopt.cli import run
+from wwopt_objectives import select
 
 pytestmark = pytest.mark.slow
 
@@ -52,6 +53,7 @@ def test_mlflow_has_the_study_and_its_trials(demo, study):
         assert run_.data.tags["mlflow.parentRunId"] == parent
         assert run_.info.status == states[trial.state]
         assert run_.data.metrics["ww/score"] == pytest.approx(trial.user_attrs["ww_score"]["score"])
+    assert runs["digits-seed-3"].data.tags["wwopt.chosen"] == f"trial-{select(study).number}"
     assert experiment.artifact_location.startswith("file:")
     assert "wwopt-demo" in experiment.artifact_location
 
@@ -63,7 +65,8 @@ def test_it_goes_on_where_it_stopped(demo, study, capsys):
     out = capsys.readouterr().out
     assert "1 of 8 trials" in out
     assert "Test accuracy, which the study has never seen" in out
-    assert "smallest mean alpha" in out
+    assert all(rule in out for rule in ("chosen: `select`", "best: the lowest score", "smallest mean alpha"))
+    assert f"Trial {select(study).number} is chosen by the vote on the inputs and the training loss" in out
     states = [trial.state for trial in study.get_trials()]
     assert len(states) == 8
     assert states.count(TrialState.FAIL) == 1

@@ -72,6 +72,9 @@ class AccelerateRun:
     def log_artifacts(self, folder: Path, entry: Entry) -> None:
         """Leave the files beside the journal."""
 
+    def log_choice(self, tags: Mapping[str, str]) -> None:
+        """Leave the choice in the journal: these trackers take numbers."""
+
     def upload_figures(self, figures: Sequence[Path]) -> None:
         """Leave the figures beside the journal."""
 

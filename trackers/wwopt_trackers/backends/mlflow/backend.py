@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from wwopt.tracking import step_folder
 from wwopt_trackers.backends.keys import MLFLOW
+from wwopt_trackers.journal.choice_tags import BEST, CHOSEN, REASON, choice_in, is_newer, without_choice
 from wwopt_trackers.journal.journal import now
 from wwopt_trackers.journal.locks import locked
 from wwopt_trackers.journal.records import STUDY
@@ -33,6 +34,7 @@ KIND = {"mlflow.experimentKind": "custom_model_development"}  # else the page op
 STATUS = {"complete": "FINISHED", "pruned": "KILLED", "failed": "FAILED"}
 METRICS_PER_CALL, PARAMS_PER_CALL = 1000, 100
 LONGEST_PARAM, LONGEST_TAG = 6000, 8000
+NOTE, OWN_NOTES = "mlflow.note.content", ("Best trial: ", "Chosen trial: ")
 ANSWER_TIMEOUT = 5.0  # seconds in which a server must answer
 
 
@@ -68,7 +70,7 @@ class MLflowBackend:
             self._log_params(name, run)
         keyed = urlsplit(self._uri).scheme not in ("", "file")  # a store in a folder doubles what it is sent twice
         joined = name == self._about["joined"]
-        return MLflowRun(self._client, name, self._experiment_id(), joined=joined, models=keyed)
+        return MLflowRun(self._client, name, self._experiment_id(), self._lock, joined=joined, models=keyed)
 
     def points(self, remote: str, names: Sequence[str]) -> Iterator[Point]:
         """Read back what MLflow has of a run under these names."""
@@ -90,7 +92,7 @@ class MLflowBackend:
             return found
         tags = {RUN: run.id, ROLE: "trial" if parent else "study"} | ({"mlflow.parentRunId": parent} if parent else {})
         tags |= {f"mlflow.{key}": value for key, value in self._about["provenance"].items()}
-        tags |= {MLFLOW.encode(key): str(value)[:LONGEST_TAG] for key, value in run.tags.items()}
+        tags |= {MLFLOW.encode(key): str(value)[:LONGEST_TAG] for key, value in without_choice(run.tags).items()}
         name = run.name if parent else self._study_name(run.name)
         return str(self._client.create_run(self._experiment_id(), run.start, tags, name).info.run_id)
 
@@ -142,8 +144,10 @@ class MLflowRun:
 
     fresh = False
 
-    def __init__(self, client: MlflowClient, name: str, experiment: str, *, joined: bool, models: bool) -> None:
-        self._client, self.name, self._experiment = client, name, experiment
+    def __init__(
+        self, client: MlflowClient, name: str, experiment: str, lock: Path, *, joined: bool, models: bool
+    ) -> None:
+        self._client, self.name, self._experiment, self._lock = client, name, experiment, lock
         self._joined, self._models = joined, models
 
     def log_metrics(self, entries: Sequence[Entry]) -> None:
@@ -163,6 +167,16 @@ class MLflowRun:
         for file in sorted(folder.iterdir()):
             self._client.log_artifact(self.name, str(file), f"ww/{step_folder(entry.step)}")
 
+    def log_choice(self, tags: Mapping[str, str]) -> None:
+        """Set the choice as tags, and say it on the run's page; one that another worker has made since stands."""
+        from mlflow.entities import RunTag  # noqa: PLC0415
+
+        with locked(self._lock, timeout=60):
+            if is_newer(tags, self._client.get_run(self.name).data.tags):
+                entities = [RunTag(key, value[:LONGEST_TAG]) for key, value in tags.items()]
+                self._client.log_batch(self.name, tags=entities)
+                self._describe(tags)
+
     def upload_figures(self, figures: Sequence[Path]) -> None:
         """Send the figures of a run."""
         for figure in figures:
@@ -176,7 +190,8 @@ class MLflowRun:
         if self._models and run.state == "complete" and last:
             self._log_model(run, last)
         if run.parent is None:
-            self._name_best()
+            shown = choice_in(self._client.get_run(self.name).data.tags)
+            self._describe(shown) if shown else self._name_best()
         if not self._joined:
             with redirect_stdout(io.StringIO()):  # MLflow prints a link
                 self._client.set_terminated(self.name, STATUS[run.state or "failed"], run.stop or now())
@@ -198,6 +213,31 @@ class MLflowRun:
             self._client.log_batch(self.name, metrics[start : start + METRICS_PER_CALL])
         self._client.finalize_logged_model(model.model_id, "READY")
 
+    def _describe(self, tags: Mapping[str, str]) -> None:
+        """Say on the study's page which trial is chosen and why, and which has the best value, with links to them."""
+        chosen, best = self._linked(tags[CHOSEN]), tags.get(BEST)
+        note = f"Chosen trial: {chosen}. {tags[REASON]}"
+        if best and best != tags[CHOSEN]:
+            note += f" Best value: {self._linked(best)}."
+        self._write_note(note)
+
+    def _write_note(self, note: str) -> None:
+        """Write the description of the study's page, unless the user has."""
+        written = self._client.get_run(self.name).data.tags.get(NOTE, "")
+        if not written or written.startswith(OWN_NOTES):
+            self._client.set_tag(self.name, NOTE, note)
+
+    def _linked(self, trial: str) -> str:
+        """Name of a trial's run, with a link to it and to its pictures where the store has it already."""
+        if "'" in trial:  # which a query cannot quote in every case
+            return trial
+        query = f"tags.`mlflow.parentRunId` = '{self.name}' AND attributes.run_name = '{trial}'"
+        found = self._client.search_runs([self._experiment], query, order_by=["start_time DESC"], max_results=1)
+        if not found:
+            return trial
+        link = f"#/experiments/{self._experiment}/runs/{found[0].info.run_id}"
+        return f"[{trial}]({link}) ([pictures]({link}/artifacts/ww/alpha-by-layer.png))"
+
     def _name_best(self) -> None:
         """Say on the study's page which trial is the best, with a link to it."""
         query = f"tags.`mlflow.parentRunId` = '{self.name}' AND attributes.status = 'FINISHED'"
@@ -207,9 +247,9 @@ class MLflowRun:
             best, score = trials[0].info, trials[0].data.metrics["ww/score"]
             link = f"#/experiments/{self._experiment}/runs/{best.run_id}"
             figure = f"{link}/artifacts/ww/alpha-by-layer.png"
-            self._client.set_tag(self.name, "wwopt.best", best.run_name)
+            self._client.set_tag(self.name, BEST, best.run_name)
             note = f"Best trial: [{best.run_name}]({link}), score {score:.4g}; [its pictures]({figure})."
-            self._client.set_tag(self.name, "mlflow.note.content", note)
+            self._write_note(note)
 
 
 def check_server(uri: str) -> None:

@@ -12,6 +12,7 @@ from wwopt_trackers.backends.keys import MLFLOW
 from wwopt_trackers.backends.logged_run import LoggedRun, read_analysis
 from wwopt_trackers.backends.mlflow.backend import ROLE, RUN, STATUS, check_server, stored
 from wwopt_trackers.backends.mlflow.uri import default_uri
+from wwopt_trackers.journal.choice_tags import choice_in
 from wwopt_trackers.journal.payload import SPECTRA
 from wwopt_trackers.journal.records import STUDY
 
@@ -50,7 +51,7 @@ def mlflow_runs(experiment: str, uri: str | None = None) -> Iterator[LoggedRun]:
         page = client.search_runs([found.experiment_id], order_by=["attributes.start_time ASC"], page_token=token)
         for run in page:
             logged = _logged(client, run)
-            if logged.step is not None or run.data.tags.get(ROLE) != "study":  # a study is no network
+            if logged.step is not None or logged.choice or run.data.tags.get(ROLE) != "study":  # a study is no network
                 yield logged
         if not (token := page.token):
             return
@@ -69,6 +70,7 @@ def _logged(client: MlflowClient, run: Run) -> LoggedRun:
         params={MLFLOW.decode(key): value for key, value in run.data.params.items()},
         metrics={MLFLOW.decode(key): stored(value) for key, value in run.data.metrics.items()},
         read=lambda: _download(client, run.info.run_id, folders[step or 0]),
+        choice=choice_in(tags),
     )
 
 

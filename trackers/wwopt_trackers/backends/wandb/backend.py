@@ -14,6 +14,7 @@ import numpy as np
 from wwopt.tracking import step_folder
 from wwopt_trackers.backends.keys import WANDB
 from wwopt_trackers.backends.wandb.offline_file import read_records, read_rows
+from wwopt_trackers.journal.choice_tags import without_choice
 from wwopt_trackers.journal.payload import SPECTRA
 from wwopt_trackers.journal.records import STUDY
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from wwopt_trackers.backends.protocol import Point
     from wwopt_trackers.journal.records import Delivery, Entry, Run
 
-__all__ = ["ANALYSIS", "STEP", "WandbBackend", "WandbRun"]
+__all__ = ["ANALYSIS", "STEP", "WandbBackend", "WandbRun", "summary_key"]
 
 STEP = "ww/step"
 ANALYSIS = "ww-analysis"  # type of the artifact with the spectra of a step
@@ -115,6 +116,10 @@ class WandbRun:
         kept = Path(self._open().settings.sync_dir, "ww", step_folder(entry.step))
         return Path(shutil.copytree(folder, kept, dirs_exist_ok=True))
 
+    def log_choice(self, tags: Mapping[str, str]) -> None:
+        """Put the choice into the summary of the study's run, which is made for it."""
+        self._open().summary.update({summary_key(key): value or None for key, value in tags.items()})
+
     def upload_figures(self, figures: Sequence[Path]) -> None:
         """Log the figures of a run."""
         import wandb  # noqa: PLC0415  (takes seconds)
@@ -149,7 +154,7 @@ class WandbRun:
                 job_type="trial" if run.parent else "study",
                 id=run.id,
                 name=run.name,
-                config={**run.params, "wwopt": {**run.tags, **about["provenance"]}},
+                config={**run.params, "wwopt": {**without_choice(run.tags), **about["provenance"]}},
                 mode=about["mode"],
                 dir=about["dir"],
                 reinit="create_new",
@@ -166,6 +171,11 @@ class WandbRun:
             if time.monotonic() > end:
                 raise OSError(f"{file} lacks rows: the disk may be full")
             time.sleep(0.05)
+
+
+def summary_key(tag: str) -> str:
+    """Name in a summary: `ww/chosen_reason` of the tag `wwopt.chosen.reason`, since W&B nests at dots."""
+    return "ww/" + tag.removeprefix("wwopt.").replace(".", "_")
 
 
 def _folders(about: Mapping[str, Any], run: str) -> list[Path]:

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from wwopt.tracking import step_folder
 from wwopt_trackers.backends.keys import WANDB
 from wwopt_trackers.backends.logged_run import LoggedRun, read_analysis
-from wwopt_trackers.backends.wandb.backend import ANALYSIS, STEP
+from wwopt_trackers.backends.wandb.backend import ANALYSIS, STEP, summary_key
 from wwopt_trackers.backends.wandb.offline_file import read_records, read_row
+from wwopt_trackers.journal.choice_tags import TAGS, choice_in
 from wwopt_trackers.journal.payload import SPECTRA
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def _from_file(file: Path) -> LoggedRun:
         params={key: value for key, value in config.items() if key not in ("_wandb", "wwopt")},
         metrics=metrics,
         read=lambda: read_analysis(_locate(file, artifacts[step or 0], step or 0)),
+        choice=_choice(summary),
     )
 
 
@@ -80,6 +82,10 @@ def _numbers(row: Mapping[str, Any]) -> dict[str, float]:
         for key, value in row.items()
         if isinstance(value, (int, float)) and "." not in key and not key.startswith("_") and key != STEP
     }
+
+
+def _choice(summary: Mapping[str, Any]) -> dict[str, str]:
+    return choice_in({tag: str(summary.get(summary_key(tag))) for tag in TAGS if summary.get(summary_key(tag))})
 
 
 def _from_server(path: str) -> Iterator[LoggedRun]:
@@ -101,6 +107,7 @@ def _from_api(run: Any) -> LoggedRun:
         params={key: value for key, value in run.config.items() if key != "wwopt"},
         metrics=_numbers(run.summary),
         read=lambda: _download(artifacts[step or 0]),
+        choice=_choice(run.summary),
     )
 
 
