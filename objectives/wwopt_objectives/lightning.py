@@ -42,7 +42,9 @@ class AlphaCallback(TrainingCallback, Callback):  # type: ignore[misc]
         Each gets a child run; with a trial.
     inputs : object, optional
         Unlabelled inputs that the network is asked at its end; with a trial, on rank 0. See `AlphaObjective`.
-    labels : bool
+    kind : {"auto", "classes", "values"}
+        What the network answers to them.
+    with_labels : bool
         Keep the labels that come with ``inputs``, for the meter.
     keep_n : int or None
         Trials whose weights are kept, where there is an ``artifact_store``. See `AlphaObjective`.

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import optuna
     from optuna.artifacts._protocol import ArtifactStore
 
+    from wwopt.consensus.answers import AnswerKind
     from wwopt.score import Score
     from wwopt.tracking import Tracker
     from wwopt_objectives.training.schedule import Schedule
@@ -40,7 +41,10 @@ class AlphaObjective:
         answer, and not by score and loss alone. The training inputs will do. A tensor, an array, a list, a mapping of
         names to tensors, a dataset, a DataLoader or any other iterable of batches; it is read once, and labels that
         come with it are left out. `train` must then give modules.
-    labels : bool
+    kind : {"auto", "classes", "values"}
+        What the networks answer. "auto": several outputs are classes, of which the largest counts, and one is a value;
+        labels that come with the inputs tell by their type.
+    with_labels : bool
         Keep the labels that come with ``inputs``: `select` then says how often the vote contradicts them, and where
         it hardly does, takes the least training loss among equals. They have no part in the vote.
     score : Score, optional
@@ -115,7 +119,8 @@ class AlphaObjective:
         train: Callable[[optuna.Trial], object],
         *,
         inputs: object = None,
-        labels: bool = False,
+        kind: AnswerKind = "auto",
+        with_labels: bool = False,
         score: Score | None = None,
         every: int | Literal["auto"] = "auto",
         n_steps: int | None = None,
@@ -137,13 +142,13 @@ class AlphaObjective:
             raise ValueError(f'`keep` must be "best" or "last", got {keep!r}.')
         if keep_n is not None and keep_n < 1:
             raise ValueError(f"`keep_n` must be at least 1, or None for all, got {keep_n}.")
-        if labels and inputs is None:
-            raise ValueError("`labels=True` needs `inputs` that come with labels.")
+        if with_labels and inputs is None:
+            raise ValueError("`with_labels=True` needs `inputs` that come with labels: give pairs of the two.")
         if broken_trials not in ("auto", "complete", "pruned"):
             raise ValueError(f'`broken_trials` must be "auto", "complete" or "pruned", got {broken_trials!r}.')
         check_options(analyze_options or {})
         self._train = train
-        self._asker = None if inputs is None else Asker(inputs, labels=labels)
+        self._asker = None if inputs is None else Asker(inputs, kind=kind, with_labels=with_labels)
         self._score: Score = AlphaScore() if score is None else score
         self._every = every
         self._n_steps = n_steps

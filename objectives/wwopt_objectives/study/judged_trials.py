@@ -46,13 +46,16 @@ class JudgedTrials:
     ranking : tuple of FrozenTrial
         Those that may be chosen, complete and feasible, the best first.
     no_vote : dict of int to str
-        Who had no vote and why, by the number of the trial.
+        Who had no vote and why, by the number of the trial; empty where nobody was asked.
+    faults : dict of int to str
+        Why there are no answers of a trial that can be compared.
     """
 
     trials: tuple[FrozenTrial, ...]
     verdict: Verdict
     ranking: tuple[FrozenTrial, ...]
     no_vote: dict[int, str]
+    faults: dict[int, str]
 
     def place(self, trial: FrozenTrial) -> int:
         """Place of a trial among those that were judged."""
@@ -113,6 +116,7 @@ def judge_trials(
         verdict,
         tuple(trial for trial in ranking if trial.state == TrialState.COMPLETE and is_feasible(trial.constraints)),
         {**silent, **{number: why for number, why in faults.items() if number in silent}} if example else {},
+        faults,
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
     from optuna.artifacts._protocol import ArtifactStore
 
+    from wwopt.consensus.answers import AnswerKind
     from wwopt.score import Score
     from wwopt.tracking import Tracker
     from wwopt_objectives.training.reports import MonitorReport
@@ -50,7 +51,9 @@ class TrainingCallback:
         Each gets a child run; with a trial.
     inputs : object, optional
         Unlabelled inputs that the network is asked at its end; with a trial, on rank 0. See `AlphaObjective`.
-    labels : bool
+    kind : {"auto", "classes", "values"}
+        What the network answers to them.
+    with_labels : bool
         Keep the labels that come with ``inputs``, for the meter.
     keep_n : int or None
         Trials whose weights are kept, where there is an ``artifact_store``. See `AlphaObjective`.
@@ -77,7 +80,8 @@ class TrainingCallback:
         score: Score | None = None,
         trackers: Iterable[Tracker] = (),
         inputs: object = None,
-        labels: bool = False,
+        kind: AnswerKind = "auto",
+        with_labels: bool = False,
         keep_n: int | None = KEEP_N,
         artifact_store: ArtifactStore | Literal[False] | None = False,
         **analyze_options: Any,
@@ -100,7 +104,7 @@ class TrainingCallback:
                 trial,
                 score=self._score,
                 trackers=trackers,
-                asker=None if inputs is None else Asker(inputs, labels=labels),
+                asker=None if inputs is None else Asker(inputs, kind=kind, with_labels=with_labels),
                 keep_n=keep_n,
                 artifact_store=artifact_store,
                 keep="last",

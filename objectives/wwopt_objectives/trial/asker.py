@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, get_args
 
 from torch import nn
 
-from wwopt.response.ask import ask
-from wwopt.response.probe_set import ProbeSet
+from wwopt.consensus.answers import AnswerKind
+from wwopt.response.ask import answer_space, ask
+from wwopt.response.probe_set import INPUTS as FEWEST
+from wwopt.response.probe_set import ProbeSet, inputs_for
 from wwopt_objectives.study.attributes import INPUTS
 from wwopt_objectives.study.kept_answers import KeptAnswers, pack
 
 if TYPE_CHECKING:
-    from optuna import Study
+    from optuna import Study, Trial
 
 __all__ = ["Asker", "ModelInHand"]
 
@@ -29,8 +32,10 @@ class Asker:
     Parameters
     ----------
     inputs : object
-        What `wwopt.rank` takes as ``inputs``; read once, here.
-    labels : bool
+        What `wwopt.rank` takes as ``inputs``; read here, and again at the first network where that has many classes.
+    kind : {"auto", "classes", "values"}
+        What the answers are, as `wwopt.rank` takes it.
+    with_labels : bool
         Keep the labels that come with the inputs, for the meter.
 
     Raises
@@ -39,41 +44,58 @@ class Asker:
         The inputs cannot be read, are fewer than two, all equal or not finite; or there are no labels with them.
     """
 
-    def __init__(self, inputs: object, *, labels: bool = False) -> None:
-        self._probes = ProbeSet.of(inputs, with_labels=labels)
-        if labels and self._probes.labels is None:
-            raise ValueError("`labels=True` needs `inputs` that come with labels: give pairs of inputs and labels.")
+    def __init__(self, inputs: object, *, kind: AnswerKind = "auto", with_labels: bool = False) -> None:
+        if kind not in get_args(AnswerKind):
+            raise ValueError(f"`kind` must be one of {', '.join(get_args(AnswerKind))}, got {kind!r}.")
+        self._kind = kind
+        self._with_labels = with_labels
+        self._probes = ProbeSet.of(inputs, with_labels=with_labels)
+        self._again = None if isinstance(inputs, (ProbeSet, Iterator)) else inputs  # to read more of, where needed
+        if with_labels and self._probes.labels is None:
+            raise ValueError("`with_labels=True` needs `inputs` that come with labels: give pairs of the two.")
         self._lock = threading.Lock()
         self._warned: set[str] = set()
 
-    def check_study(self, study: Study) -> None:
+    def ask(self, model: object, trial: Trial) -> KeptAnswers | str:
+        """Ask the network of a trial; the reason where it cannot be asked, which costs the trial only its vote."""
+        if not isinstance(model, nn.Module):
+            why = CANNOT_RUN.format(type(model).__name__)
+            self._warn_once("module", f"`train` must give modules where there are `inputs`: {why}. No trial votes.")
+            return why
+        try:
+            probes = self._probes_for(model)
+            outputs = ask(model, probes)
+        except Exception as error:  # noqa: BLE001  (a forward pass may do anything)
+            why = f"it could not be asked: {error}"
+            self._warn_once("failed", f"The network of trial {trial.number} has no vote, as may others: {why}.")
+            return why
+        self._leave_on(trial.study, probes)
+        return KeptAnswers.of(outputs, probes.hash, probes.kind or "auto" if self._kind == "auto" else self._kind)
+
+    def _probes_for(self, model: nn.Module) -> ProbeSet:
+        """Return the inputs; at the first network, which tells the number of classes, there may be more of them."""
+        with self._lock:
+            if self._again is not None:
+                count = inputs_for(answer_space(model, self._probes)[-1])
+                if count > len(self._probes) >= FEWEST:
+                    self._probes = ProbeSet.of(self._again, count, with_labels=self._with_labels)
+                self._again = None
+            return self._probes
+
+    def _leave_on(self, study: Study, probes: ProbeSet) -> None:
         """Leave the hash of the inputs on the study, with the labels; warn where it has that of others."""
-        known = study.user_attrs.get(INPUTS)
-        if known is None:
-            study.set_user_attr(INPUTS, self._probes.hash)
-        elif known != self._probes.hash:
+        known = study.user_attrs
+        if probes.labels is not None and probes.kind == "classes" and f"{INPUTS}:{probes.hash}" not in known:
+            study.set_user_attr(f"{INPUTS}:{probes.hash}", {"labels": pack(probes.labels)})
+        if INPUTS not in known:
+            study.set_user_attr(INPUTS, probes.hash)
+        elif known[INPUTS] != probes.hash:
             self._warn_once(
                 "inputs",
                 f"The trials of {study.study_name!r} so far were asked other inputs: their answers and those of the "
                 "next trials cannot be compared, and the larger group alone will vote. Give the study the inputs that "
                 "it was begun with, in the same order and without random changes.",
             )
-        key = f"{INPUTS}:{self._probes.hash}"
-        if self._probes.labels is not None and self._probes.kind == "classes" and key not in study.user_attrs:
-            study.set_user_attr(key, {"labels": pack(self._probes.labels)})
-
-    def ask(self, model: object, trial: int) -> KeptAnswers | str:
-        """Ask a network; the reason where it cannot be asked, which costs its trial nothing but the vote."""
-        if not isinstance(model, nn.Module):
-            why = CANNOT_RUN.format(type(model).__name__)
-            self._warn_once("module", f"`train` must give modules where there are `inputs`: {why}. No trial votes.")
-            return why
-        try:
-            return KeptAnswers.of(ask(model, self._probes), self._probes.hash, self._probes.kind or "auto")
-        except Exception as error:  # noqa: BLE001  (a forward pass may do anything)
-            why = f"it could not be asked: {error}"
-            self._warn_once("failed", f"The network of trial {trial} has no vote, as may others: {why}.")
-            return why
 
     def _warn_once(self, kind: str, message: str) -> None:
         with self._lock:

@@ -122,8 +122,6 @@ class TrialRecorder:
         self._result: Evaluation | None = None
         self.n_steps = n_steps
         _reset(trial)
-        if asker is not None:
-            asker.check_study(trial.study)
 
     @property
     def last_step(self) -> int | None:
@@ -277,7 +275,7 @@ class TrialRecorder:
     def _asked(self, evaluation: Evaluation, model: object) -> Evaluation:
         if self._asker is None or evaluation.answers is not None:
             return evaluation
-        return replace(evaluation, answers=self._asker.ask(model, self._trial.number))
+        return replace(evaluation, answers=self._asker.ask(model, self._trial))
 
     def _ask_last(self) -> None:
         """Ask the network of the last evaluation, where it was not asked and has not changed since."""

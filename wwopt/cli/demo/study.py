@@ -66,7 +66,7 @@ def tune(
         objective = AlphaObjective(
             train,
             inputs=(train.data.images, train.data.classes),
-            labels=True,
+            with_labels=True,
             n_steps=EPOCHS,
             trackers=trackers,
             artifact_store=store,
