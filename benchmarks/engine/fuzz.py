@@ -62,7 +62,7 @@ def fuzz(cases: int, seed: int = 0, *, keep: Path | None = None) -> Findings:
         for case in range(cases):
             name = names[case % len(names)]
             suffix, content = SEEDS[name]
-            damaged = mutate(content, suffix, random.Random(f"{seed} {case}"))
+            damaged = mutate(content, suffix, random.Random(f"{seed} {name} {case // len(names)}"))
             path = Path(folder, f"case{suffix}")
             path.write_bytes(damaged)
             start = time.process_time()

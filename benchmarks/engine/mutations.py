@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from onnx import helper
 from safetensors.torch import save
 
 if TYPE_CHECKING:
@@ -73,6 +74,23 @@ def _gguf() -> bytes:
     return head + bytes(-len(head) % 32) + values + bytes(8) + blocks
 
 
+def _onnx() -> bytes:
+    """Save products and a convolution: quantised, behind a name of the exporter's, and in a graph within the graph."""
+    w, c = (helper.make_tensor(name, 1, shape, np.arange(np.prod(shape)) - 9.0) for name, shape in
+            (("onnx::MatMul_1", (5, 6)), ("c.weight", (4, 3, 2, 2))))  # fmt: skip
+    q = helper.make_tensor("q", 3, (6, 5), np.arange(30))
+    s = helper.make_tensor("s", 1, (5,), np.arange(5) + 1.0)
+    inner = [helper.make_node("MatMul", ["x", "onnx::MatMul_1"], ["b"], name="/a/MatMul")]
+    nodes = [
+        helper.make_node("Conv", ["x", "c.weight"], ["u"]),
+        helper.make_node("DequantizeLinear", ["q", "s"], ["d"], axis=1),
+        helper.make_node("Transpose", ["d"], ["t"], perm=[1, 0]),
+        helper.make_node("Gemm", ["u", "t"], ["v"], transB=1),
+        helper.make_node("If", ["v"], ["y"], then_branch=helper.make_graph(inner, "g", [], [])),
+    ]
+    return bytes(helper.make_model(helper.make_graph(nodes, "g", [], [], [w, c, q, s])).SerializeToString())
+
+
 SEEDS: dict[str, tuple[str, bytes]] = {
     "safetensors": (".safetensors", save({name: tensor.clone().contiguous() for name, tensor in _state().items()})),
     "zip": (".pt", _saved({"state_dict": _state(), "epoch": 3})),
@@ -82,6 +100,7 @@ SEEDS: dict[str, tuple[str, bytes]] = {
     "exported": (".pt2", _exported()),
     "npz": (".npz", _npz(np.savez)),
     "gguf": (".gguf", _gguf()),
+    "onnx": (".onnx", _onnx()),
     "compressed npz": (".npz", _npz(np.savez_compressed)),
 }
 

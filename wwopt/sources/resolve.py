@@ -16,7 +16,7 @@ import pandas as pd
 
 from wwopt.analysis import Analysis
 from wwopt.sources.checkpoints import is_model
-from wwopt.weights import is_module, is_remote, open_weights
+from wwopt.weights import is_module, is_onnx_model, is_remote, open_weights
 
 if TYPE_CHECKING:
     from wwopt.weights import Weights
@@ -34,6 +34,7 @@ class Kind(Enum):
     """What a source can be, as an error calls it."""
 
     MODULE = "a module"
+    GRAPH = "a graph of ONNX"
     MAPPING = "a mapping of tensors"
     FILE = "a file of weights"
     MODEL = "a folder with one model"
@@ -85,7 +86,7 @@ def resolve(source: object) -> Source:
 
     Parameters
     ----------
-    source : torch.nn.Module, mapping, path or str, Analysis, DataFrame
+    source : torch.nn.Module, mapping, onnx.ModelProto, path or str, Analysis, DataFrame
         One that has been resolved is returned as it is.
 
     Raises
@@ -100,8 +101,8 @@ def resolve(source: object) -> Source:
     if isinstance(source, (str, os.PathLike)):
         return _named(os.fspath(source))
     label = type(source).__name__
-    if is_module(source):
-        return Source(Kind.MODULE, source, label)
+    if is_module(source) or is_onnx_model(source):
+        return Source(Kind.MODULE if is_module(source) else Kind.GRAPH, source, label)
     if isinstance(source, Mapping):
         return Source(Kind.MAPPING, source, label)
     if isinstance(source, Analysis):
@@ -109,8 +110,8 @@ def resolve(source: object) -> Source:
     if isinstance(source, pd.DataFrame):
         return Source(Kind.TABLE, source, label)
     raise TypeError(
-        "`source` must be a torch.nn.Module, a mapping of names to tensors, or the path or the name of a checkpoint, "
-        f"got {label}."
+        "`source` must be a torch.nn.Module, a mapping of names to tensors, an onnx.ModelProto, or the path or the "
+        f"name of a checkpoint, got {label}."
     )
 
 

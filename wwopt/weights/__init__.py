@@ -8,6 +8,7 @@ from wwopt.weights.folders import MODEL_FILES, WEIGHT_FILES, is_cached
 from wwopt.weights.formats.foreign_folders import refuse_foreign_content, refuse_foreign_folder
 from wwopt.weights.formats.mappings import is_module, is_tensor
 from wwopt.weights.formats.nested import weights_in
+from wwopt.weights.formats.onnx import is_onnx_model
 from wwopt.weights.formats.suffixes import CHECKPOINT_SUFFIXES
 from wwopt.weights.hubs import is_remote
 from wwopt.weights.matrices.difference import subtract
@@ -30,6 +31,7 @@ __all__ = [
     "find_faults",
     "is_cached",
     "is_module",
+    "is_onnx_model",
     "is_remote",
     "is_tensor",
     "leaf_of",

@@ -13,6 +13,7 @@ from wwopt.weights.formats.gguf import is_gguf, read_gguf
 from wwopt.weights.formats.mappings import is_module, is_tensor, read_mapping
 from wwopt.weights.formats.nested import weights_in
 from wwopt.weights.formats.npz import read_npz
+from wwopt.weights.formats.onnx import is_onnx_model, read_onnx, read_onnx_model
 from wwopt.weights.formats.safetensors import read_safetensors
 from wwopt.weights.formats.torch_file import is_pt2, read_pt2, read_torch
 from wwopt.weights.hubs import download, is_remote
@@ -30,11 +31,11 @@ def open_weights(source: object) -> Weights:
 
     Parameters
     ----------
-    source : torch.nn.Module, mapping of str to array, or path
+    source : torch.nn.Module, mapping of str to array, onnx.ModelProto, or path
         A model; a state dict, also inside ``{"state_dict": ...}`` and the like; a file: ``.safetensors``,
         ``*.index.json`` of shards, what ``torch.save`` (``.pt``, ``.pth``, ``.th``, ``.bin``, ``.ckpt``),
-        ``torch.jit.save`` or ``torch.export.save`` writes, ``.npz``, ``.gguf``; a folder of Hugging Face, PEFT or
-        MLflow; a name: ``hf://org/name[@revision]``, ``models:/...`` or ``runs:/...``.
+        ``torch.jit.save`` or ``torch.export.save`` writes, ``.npz``, ``.gguf``, ``.onnx``; a folder of Hugging
+        Face, PEFT or MLflow; a name: ``hf://org/name[@revision]``, ``models:/...`` or ``runs:/...``.
 
     Returns
     -------
@@ -72,13 +73,15 @@ def _open(source: object) -> tuple[Weights, str]:
         return to_matrices(read_module(source), configuration(source), adapted_layers(source)), label
     if isinstance(source, Mapping):
         return to_matrices(read_mapping(source)), label
+    if is_onnx_model(source):
+        return to_matrices(read_onnx_model(source)), label
     if isinstance(source, (str, os.PathLike)):
         name = os.fspath(source)
         path = download(name) if is_remote(name) else Path(name)
         return _open_path(path), name
     raise TypeError(
-        "`source` must be a torch.nn.Module, a mapping of names to tensors, or the path or the name of a checkpoint, "
-        f"got {type(source).__name__}."
+        "`source` must be a torch.nn.Module, a mapping of names to tensors, an onnx.ModelProto, or the path or the "
+        f"name of a checkpoint, got {type(source).__name__}."
     )
 
 
@@ -107,6 +110,8 @@ def read_file(path: Path) -> Iterable[NamedTensor]:
         return read_index(path, read_file)
     if path.suffix == ".npz":
         return read_npz(path)
+    if path.suffix == ".onnx":
+        return read_onnx(path)
     if is_gguf(path):
         return read_gguf(path)
     return read_pt2(path) if is_pt2(path) else read_torch(path)

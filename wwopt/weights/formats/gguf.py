@@ -141,7 +141,8 @@ def _described(path: Path, entry: _GgufEntry, start: int) -> NamedTensor:
         return NamedTensor(entry.name, entry.shape, dtype, read, layer_type)
     if entry.kind in QUANTISED:
         blocks = InBlocks(path, start + entry.start, entry.kind, entry.shape)
-        return NamedTensor(entry.name, entry.shape, "float32", blocks, layer_type)
+        stored = f"GGUF, {QUANTISED[entry.kind].name}"
+        return NamedTensor(entry.name, entry.shape, "float32", blocks, layer_type, stored=stored)
     return NamedTensor(entry.name, entry.shape, f"{entry.kind} of GGUF, unknown", InArray(np.empty((0, 0))))
 
 

@@ -2,5 +2,5 @@
 
 __all__ = ["CHECKPOINT_SUFFIXES", "HUB_SUFFIXES"]
 
-CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".pt2", ".npz", ".gguf")
+CHECKPOINT_SUFFIXES = (".safetensors", ".pt", ".pth", ".th", ".bin", ".ckpt", ".pt2", ".npz", ".gguf", ".onnx")
 HUB_SUFFIXES = ((".safetensors",), (".bin", ".pt", ".pth"))  # downloaded with their JSON, the first that are there

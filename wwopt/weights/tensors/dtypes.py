@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from wwopt.arrays import Values
 
-__all__ = ["ITEM_SIZES", "decode", "is_weight_dtype"]
+__all__ = ["FLOAT8", "ITEM_SIZES", "decode", "is_weight_dtype"]
 
 ITEM_SIZES = {
     **dict.fromkeys(("bool", "int8", "uint8"), 1),
@@ -56,7 +56,7 @@ def is_weight_dtype(dtype: str) -> bool:
 
 
 def decode(raw: NDArray[np.uint8], dtype: str) -> Values:
-    """Decode little-endian bytes: a view where NumPy has the type, else an exact copy in float32.
+    """Decode little-endian bytes: a view where NumPy has the type and they are aligned, else an exact copy.
 
     Parameters
     ----------
@@ -76,7 +76,8 @@ def decode(raw: NDArray[np.uint8], dtype: str) -> Values:
         return _float8_values(dtype)[raw]
     if dtype == "float8_e8m0fnu":  # of scales alone
         return np.where(raw == 255, np.float32(np.nan), np.ldexp(np.float32(1), raw.astype(np.int32) - 127))
-    return raw.view(np.dtype(dtype).newbyteorder("<"))
+    values: Values = raw.view(np.dtype(dtype).newbyteorder("<"))
+    return values if values.flags.aligned else values.copy()
 
 
 @cache

@@ -28,6 +28,7 @@ __all__ = [
     "Reshaped",
     "Rows",
     "Stacked",
+    "Turned",
     "octets",
     "rows",
 ]
@@ -156,6 +157,18 @@ class Heads:
         grouped = values.reshape(self.heads, self.parts, -1, *values.shape[1:])
         part: Values = grouped[:, self.part].reshape(-1, *values.shape[1:])
         return part
+
+
+@dataclass(frozen=True)
+class Turned:
+    """Values with their axes in another order, as `numpy.transpose` takes it."""
+
+    read: Read
+    axes: tuple[int, ...]
+
+    def __call__(self) -> Values:
+        """Return a view."""
+        return self.read().transpose(self.axes)
 
 
 @dataclass(frozen=True)
