@@ -11,7 +11,7 @@ from wwopt.weights.formats.protobuf import Message
 if TYPE_CHECKING:
     from mmap import mmap
 
-__all__ = ["Constant", "Graph", "Node", "HeldValues", "read_graph"]
+__all__ = ["Constant", "Graph", "HeldValues", "Node", "read_graph"]
 
 DEEPEST = 16  # graphs within graphs
 MOST_DIMENSIONS = 32
