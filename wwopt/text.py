@@ -6,9 +6,9 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["by_number", "join_names", "one_line", "printable", "split_names"]
+__all__ = ["by_number", "by_reason", "join_names", "one_line", "printable", "split_names"]
 
 SEPARATOR = " + "
 
@@ -22,6 +22,20 @@ def by_number(name: str) -> list[tuple[int, int, str]]:
     ['epoch-2', 'epoch-10']
     """
     return [(0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.split(r"(\d+)", name) if part]
+
+
+def by_reason(reasons: Mapping[str, str]) -> list[str]:
+    """Give each reason once, with the names that it holds for.
+
+    Examples
+    --------
+    >>> by_reason({"a": "it is empty", "b": "it is empty", "c": "it is torn"})
+    ['a, b: it is empty', 'c: it is torn']
+    """
+    groups: dict[str, list[str]] = {}
+    for name, reason in reasons.items():
+        groups.setdefault(reason, []).append(str(name))
+    return [f"{', '.join(names)}: {reason}" for reason, names in groups.items()]
 
 
 def one_line(text: object) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from wwopt.consensus import Verdict, choose
 from wwopt.ranking.rows import BROKEN, NOT_ASKED, NOT_MEASURED, RANKED, UNREADABLE
+from wwopt.text import by_reason
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,9 +103,10 @@ def verdict_remarks(verdict: Verdict, table: pd.DataFrame, evidence: Evidence, n
     broken = table.index[table["status"] == BROKEN]
     if len(broken):
         yield f"Broken, and ranked behind all others: {', '.join(map(str, broken))}."
-    yield from _one_per_reason("had no vote", {names[i]: why for i, why in verdict.no_vote.items()}, broken)
-    unasked = {str(name): str(table["note"][name]) for name in table.index[table["status"] == NOT_ASKED]}
-    yield from (f"{name} was not asked, which says nothing about it: {why}" for name, why in unasked.items())
+    voiceless = {names[i]: why for i, why in verdict.no_vote.items() if table["status"][names[i]] == RANKED}
+    yield from (f"Without a vote: {line}." for line in by_reason(voiceless))
+    unasked = table[table["status"] == NOT_ASKED]["note"]
+    yield from (f"Not asked, which says nothing about them: {line}" for line in by_reason(dict(unasked)))
 
 
 def _settled(name: str, status: str, note: str, evidence: Evidence) -> tuple[str, str]:
@@ -117,11 +119,3 @@ def _settled(name: str, status: str, note: str, evidence: Evidence) -> tuple[str
     if status in (RANKED, NOT_MEASURED) and not asked:
         return NOT_ASKED, evidence.unasked.get(name, "no loss was given")
     return status, note
-
-
-def _one_per_reason(what: str, reasons: Mapping[str, str], but: object) -> Iterator[str]:
-    groups: dict[str, list[str]] = {}
-    for name, reason in reasons.items():
-        if name not in but:  # type: ignore[operator]
-            groups.setdefault(reason, []).append(name)
-    yield from (f"{', '.join(names)} {what}: {reason}." for reason, names in groups.items())

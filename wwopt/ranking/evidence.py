@@ -12,8 +12,8 @@ from tqdm.auto import tqdm
 
 from wwopt.consensus import sketch
 from wwopt.consensus.answers import AnswerKind
-from wwopt.sources import Kind
-from wwopt.text import one_line
+from wwopt.sources import READ_ERRORS, load_module
+from wwopt.text import by_reason, one_line
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -141,45 +141,52 @@ def _ask(
     from wwopt.response.ask import answer_space, ask  # noqa: PLC0415  (loads torch)
 
     unasked: dict[str, str] = {}
-    models = dict(_modules(candidates, unasked))
-    probes = _probes(inputs, models, seed, with_labels=with_labels)
     spaces: dict[str, tuple[int, ...]] = {}
-    for name, model in models.items():
-        try:
-            spaces[name] = answer_space(model, probes)
-        except (TypeError, ValueError) as error:
-            unasked[name] = one_line(error)
-    if not spaces:
-        raise ValueError(f"None of the candidates can be asked: {'; '.join(map(': '.join, unasked.items()))}")
-    _check_spaces(spaces)
-    probes = _more_probes(probes, inputs, next(iter(spaces.values()))[-1], seed, with_labels=with_labels)
-    answers = {}
-    with tqdm(spaces, desc="answers", unit="network", leave=False, delay=0 if progress else 1,
+    answers: dict[str, NDArray[Any]] = {}
+    probes: ProbeSet | None = None
+    with tqdm(candidates, desc="answers", unit="network", leave=False, delay=0 if progress else 1,
               disable=None if progress is None else not progress) as bar:  # fmt: skip
-        for name in bar:
+        for one in bar:
+            model = _loaded(one, unasked)
+            if model is None:
+                continue
+            probes = probes or _probes(inputs, model, seed, with_labels=with_labels)
             try:
-                answers[name] = ask(models[name], probes, seed=seed)
+                spaces[one.name] = answer_space(model, probes)
+            except (TypeError, ValueError) as error:
+                unasked[one.name] = one_line(error)
+                continue
+            _check_spaces(spaces)
+            if len(spaces) == 1:
+                probes = _more_probes(probes, inputs, spaces[one.name][-1], seed, with_labels=with_labels)
+            try:
+                answers[one.name] = ask(model, probes, seed=seed)
             except ValueError as error:
-                unasked[name] = one_line(error)
+                unasked[one.name] = one_line(error)
+    if probes is None or not answers:
+        raise ValueError(f"None of the candidates can be asked: {'; '.join(by_reason(unasked))}")
     if kind == "auto":
         kind = probes.kind or ("values" if _as_its_input(next(iter(spaces.values())), probes) else "auto")
     return _collect(answers, unasked, losses, kind, probes)
 
 
-def _modules(candidates: Sequence[Candidate], unasked: dict[str, str]) -> Iterator[tuple[str, Any]]:
-    for candidate in candidates:
-        if candidate.source is not None and candidate.source.kind is Kind.MODULE:
-            yield candidate.name, candidate.source.value
-        elif candidate.source is not None:
-            unasked[candidate.name] = f"{candidate.source.kind.value} cannot be run: give the module"
+def _loaded(candidate: Candidate, unasked: dict[str, str]) -> Any:
+    """Return the module; None where there is none, and the reason is added to ``unasked``."""
+    try:
+        return None if candidate.source is None else load_module(candidate.source)
+    except READ_ERRORS as error:
+        unasked[candidate.name] = one_line(error)
+        return None
 
 
-def _probes(inputs: object, models: Mapping[str, Any], seed: int, *, with_labels: bool) -> ProbeSet:
+def _probes(inputs: object, model: Any, seed: int, *, with_labels: bool) -> ProbeSet:
     from wwopt.response.probe_set import INPUTS, ProbeSet  # noqa: PLC0415  (loads torch)
 
-    if isinstance(inputs, ProbeSet):
-        return inputs
-    return ProbeSet.of(inputs, INPUTS, seed, with_labels=with_labels, model=next(iter(models.values()), None))
+    return (
+        inputs
+        if isinstance(inputs, ProbeSet)
+        else (ProbeSet.of(inputs, INPUTS, seed, with_labels=with_labels, model=model))
+    )
 
 
 def _more_probes(probes: ProbeSet, inputs: object, outputs: int, seed: int, *, with_labels: bool) -> ProbeSet:

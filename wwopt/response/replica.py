@@ -41,7 +41,7 @@ def replica(model: nn.Module) -> nn.Module:
 def _copy(module: nn.Module, made: dict[int, nn.Module]) -> nn.Module:
     if id(module) in made:
         return made[id(module)]
-    copy = made[id(module)] = module.__class__.__new__(module.__class__)
+    copy = made[id(module)] = object.__new__(module.__class__)  # a traced module would make itself a class without code
     state = dict(module.__dict__)
     state["training"] = False
     state["_parameters"] = dict(state["_parameters"])

@@ -2,6 +2,17 @@
 
 from wwopt.sources.candidates import READ_ERRORS, Candidate, expand
 from wwopt.sources.resolve import Kind, Source, resolve, weights_of
+from wwopt.sources.runnable import load_module
 from wwopt.sources.weightwatcher_table import read_details
 
-__all__ = ["READ_ERRORS", "Candidate", "Kind", "Source", "expand", "read_details", "resolve", "weights_of"]
+__all__ = [
+    "READ_ERRORS",
+    "Candidate",
+    "Kind",
+    "Source",
+    "expand",
+    "load_module",
+    "read_details",
+    "resolve",
+    "weights_of",
+]

@@ -112,10 +112,12 @@ def test_who_cannot_be_asked_is_named_and_the_rest_is_ranked(digits):
     assert table["status"].tolist() == ["ranked"] * 6 + ["not asked"] * 2 + ["unreadable"]
     assert table["rank"][list(others)].isna().all()
     assert table["agreement"][list(others)].isna().all()
-    assert table["note"]["weights"] == "a mapping of tensors cannot be run: give the module"
+    assert table["note"]["weights"] == "a mapping of tensors cannot be run: give the module to `wwopt.rank`"
     assert "it fails on inputs of shape (1, 64): RuntimeError" in table["note"]["narrow"]
-    assert any(warning.startswith("narrow was not asked") for warning in ranking.warnings)
-    with pytest.raises(ValueError, match="None of the candidates can be asked: a: a mapping of tensors cannot be run"):
+    assert any(warning.startswith("Not asked, which says nothing about them: narrow: ") for warning in ranking.warnings)
+    with pytest.raises(
+        ValueError, match="None of the candidates can be asked: a, b: a mapping of tensors cannot be run"
+    ):
         wwopt.rank({"a": others["weights"], "b": others["weights"]}, inputs=IMAGES)
 
 

@@ -7,6 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from wwopt.cli.console import WIDE, new_table, number, open_console, plain
+from wwopt.ranking.by_answers import RUNGS
 
 if TYPE_CHECKING:
     from wwopt.ranking import Ranking
@@ -14,19 +15,24 @@ if TYPE_CHECKING:
 __all__ = ["print_ranking", "ranking_json"]
 
 LABELS = {"score": "score", "alpha": "alpha", "alpha_weighted": "alpha w.", "share_over_6": "above"}
+EVIDENCE = {"agreement": "agreement", "competence": "competence", "loss": "loss"}
 WIDE_LABELS = {"share_trapped": "traps", "log_norm": "log norm", "stable_rank": "stable rank"}
 SHARES = ("share_over_6", "share_trapped")
 UNITS = {"G": 1e9, "M": 1e6, "k": 1e3}
 
 
 def ranking_json(ranking: Ranking) -> dict[str, Any]:
-    """All of a ranking as plain values, NaN as null."""
+    """All of a ranking as plain values, NaN as null; of a ranking by weights only ``can_tell`` is null."""
+    verdict = ranking.verdict
     return {
         "metric": ranking.metric,
+        "rung": ranking.rung,
         "reason": ranking.reason,
         "best": ranking.best,
         "ties": list(ranking.ties),
         "warnings": list(ranking.warnings),
+        "can_tell": None if verdict is None else verdict.can_tell,
+        "contradiction": None if verdict is None else verdict.contradiction,
         "table": json.loads(ranking.table.reset_index().to_json(orient="records", double_precision=15)),
     }
 
@@ -35,13 +41,17 @@ def print_ranking(ranking: Ranking, *, remarks: bool = True) -> None:
     """Print a row per network, the best first; with ``remarks`` the reason for the metric, and the warnings."""
     console = open_console()
     if remarks:
-        console.print(f"Ranked by {ranking.metric}: {ranking.reason}.", highlight=False, soft_wrap=True)
+        console.print(f"{_heading(ranking)}: {ranking.reason.removesuffix('.')}.", highlight=False, soft_wrap=True)
     labels = LABELS | (WIDE_LABELS if console.width >= WIDE else {})
-    labels.pop(ranking.metric, None)
+    if ranking.verdict is not None:
+        labels = {name: label for name, label in EVIDENCE.items() if ranking.table[name].notna().any()} | labels
+    if ranking.verdict is None:
+        labels.pop(ranking.metric, None)
     table = new_table()
     table.add_column("rank", justify="right", no_wrap=True)
     table.add_column("model", overflow="fold", min_width=12)
-    for label in (ranking.metric, *labels.values(), "weights"):
+    ranked_by = ranking.metric if ranking.verdict is None else "value"
+    for label in (ranked_by, *labels.values(), "weights"):
         table.add_column(label, justify="right", no_wrap=True)
     for row in ranking.table.reset_index().to_dict(orient="records"):
         means = [_mean(column, row[column]) for column in labels]
@@ -50,6 +60,11 @@ def print_ranking(ranking: Ranking, *, remarks: bool = True) -> None:
     for warning in ranking.warnings if remarks else ():
         if warning not in ranking.faults:
             console.print(plain(warning), soft_wrap=True)
+
+
+def _heading(ranking: Ranking) -> str:
+    rests_on = "" if ranking.verdict is None else f", from {RUNGS[ranking.rung]}"
+    return f"Ranked by {ranking.metric}{rests_on}"
 
 
 def _rank(row: dict[Any, Any]) -> str:
