@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from wwopt.arrays import Floats, Values
     from wwopt.weights import WeightMatrix
 
-__all__ = ["Change", "as_stored", "measure_change", "stored_shape"]
+__all__ = ["FEWEST", "Change", "as_stored", "measure_change", "stored_shape"]
 
 WEAK = 1e-4  # eigenvalues below this share of their mean count as lost; rounding to bfloat16 leaves 5e-6 of it
 MANY = 512  # distinct values from which on a layer does not count as quantised
+FEWEST = 64  # elements with which a grid of few steps, or a lost direction, is no coincidence
 SAMPLE = 1 << 13  # elements looked at first
 ROUNDING = 1e-5  # share of the range below which two values differ by rounding only
 ITERATIONS = 8  # of the power method; a lower bound of the norm is enough
@@ -236,6 +237,8 @@ def _shift(A: Values, B: Values, largest: float) -> float:
 
 def _steps(A: Values) -> float:
     """Range of the values over the smallest gap between two; infinity where a sample shows that there are many."""
+    if A.size < FEWEST:
+        return math.inf
     step = max(1, A.size // SAMPLE) | 1  # odd, so that it does not keep to one column
     if len(np.unique(A.ravel(order="K")[::step])) >= MANY:
         return math.inf

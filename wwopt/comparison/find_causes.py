@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wwopt.comparison.cause import Cause
+from wwopt.comparison.changes import FEWEST
 from wwopt.comparison.reordering import find_reorderings, is_transposed
 from wwopt.comparison.rescaling import find_rescalings
 
@@ -112,7 +113,7 @@ def _lost_values(change: Change, thresholds: Thresholds) -> Cause | None:
     clipped = change.clipped * change.size
     if change.clipped > max(thresholds.clipped, 4 * change.clipped_before) and clipped >= FEWEST_CLIPPED:
         return Cause("clipped", f"clipped: {change.clipped:.1%} of its values are as large as the largest")
-    if change.rank_lost > thresholds.rank_lost:
+    if change.rank_lost > thresholds.rank_lost and change.size >= FEWEST:
         return Cause("rank", f"its rank fell: {change.rank_lost:.0%} of its directions are lost")
     return None
 

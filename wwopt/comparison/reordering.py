@@ -14,9 +14,12 @@ from wwopt.comparison.permutations import Permutation, Reordering, find_reorderi
 
 if TYPE_CHECKING:
     from wwopt.comparison.before_after import Versions
+    from wwopt.comparison.changes import Change
     from wwopt.comparison.thresholds import Thresholds
 
 __all__ = ["find_reorderings", "is_transposed"]
+
+THICK = 4  # elements of a row and of a column, at least
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,13 @@ def find_reorderings(versions: Versions, thresholds: Thresholds) -> dict[str, Ca
             if reordered is not None:
                 found[name] = reordered
     sides = [side for name, reordered in found.items() for side in _sides(versions, name, reordered)]
-    return {name: _explain(name, sides, versions) for name in found}
+    causes = {name: _explain(name, sides, versions) for name in found}
+    return {name: cause for name, cause in causes.items() if cause.harmless or not _is_thin(versions.changes[name])}
+
+
+def _is_thin(change: Change) -> bool:
+    """Whether a row or a column has so few elements that a match of their order says nothing by itself."""
+    return change.size < THICK * max(len(change.before[0]), len(change.before[1]))
 
 
 def is_transposed(versions: Versions, name: str, tolerance: float) -> bool:

@@ -21,6 +21,7 @@ __all__ = ["find_rescalings"]
 
 QUANTISED = 0.5  # relative distance that a rounding to a grid may add to a factor
 EPSILON = 1e-5  # torch's default in a batch normalisation
+FREEDOM = 8  # elements beyond the factors, with which an agreement is no coincidence
 EXACT = 0.03  # relative deviation up to which two factors count as one
 
 
@@ -32,6 +33,7 @@ class _Scaled:
     factors: tuple[Floats, Floats]  # of rows, of columns
     explained: tuple[bool, bool]  # whether those of rows, those of columns explain the change
     uniform: float | None
+    free: bool = False  # nearly as many factors as elements, which explain any change
 
 
 def find_rescalings(versions: Versions, thresholds: Thresholds) -> dict[str, Cause]:
@@ -39,7 +41,8 @@ def find_rescalings(versions: Versions, thresholds: Thresholds) -> dict[str, Cau
     scaled = {
         name: one for name, change in versions.changes.items() if (one := _scaled(name, change, thresholds)) is not None
     }
-    return {name: _explain(one, scaled, versions) for name, one in scaled.items()}
+    causes = {name: _explain(one, scaled, versions) for name, one in scaled.items()}
+    return {name: cause for name, cause in causes.items() if cause.harmless or not scaled[name].free}
 
 
 def _scaled(name: str, change: Change, thresholds: Thresholds) -> _Scaled | None:
@@ -50,11 +53,13 @@ def _scaled(name: str, change: Change, thresholds: Thresholds) -> _Scaled | None
     rest = change.remainder(None)
     close = rest < (QUANTISED if math.isfinite(change.steps) else thresholds.tolerance)
     if close and change.scale > 0 and abs(math.log(change.scale)) > max(smallest, rest):
-        return _Scaled(name, (change.factors(0), change.factors(1)), (True, True), change.scale)
+        free = change.size - 1 < FREEDOM
+        return _Scaled(name, (change.factors(0), change.factors(1)), (True, True), change.scale, free)
     explained = tuple(_explains(change, axis, smallest, thresholds.tolerance) for axis in (0, 1))
     if not any(explained):
         return None
-    return _Scaled(name, (change.factors(0), change.factors(1)), (explained[0], explained[1]), None)
+    free = not any(yes and change.size - len(change.before[axis]) >= FREEDOM for axis, yes in enumerate(explained))
+    return _Scaled(name, (change.factors(0), change.factors(1)), (explained[0], explained[1]), None, free)
 
 
 def _explains(change: Change, axis: int, smallest: float, tolerance: float) -> bool:

@@ -187,11 +187,12 @@ RULES = (
     Rule(
         "no-fit",
         "warning",
-        "no power law can be fitted: all eigenvalues are the same, as in an identity matrix",
-        "has no power law",
-        "have no power law",
-        "No tail could be fitted, so there is no alpha. All eigenvalues are the same: the layer is still as it was "
-        "initialised, or was made so on purpose. Judge it by its rank.",
+        "no power law can be fitted: all eigenvalues are the same, as in an identity matrix, or spread less than a "
+        "tenth as far as those of a random matrix, as in an orthogonal one",
+        "has no power law: all its singular values are about the same",
+        "have no power law: all their singular values are about the same",
+        "No tail could be fitted, so there is no alpha. The layer is still as it was initialised, orthogonal for "
+        "instance, or was made so on purpose. Judge it by its rank.",
         "Clauset, Shalizi, Newman (2009), SIAM Review 51(4)",
         lambda layers: layers.has("failed"),
     ),

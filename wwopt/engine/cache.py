@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Cache"]
 
-NUMERICS = 2  # changes whenever the same weights would give another number
+NUMERICS = 3  # changes whenever the same weights would give another number
 IRRELEVANT = ("include", "exclude", "min_evals", "max_evals", "base", "alignment")  # they change no layer's numbers
 DIGEST = hashlib.sha256().digest_size
 

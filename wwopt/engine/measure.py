@@ -10,7 +10,7 @@ import numpy as np
 
 from wwopt.engine.measured import Measured
 from wwopt.metrics import METRICS, ElementStatistics, Layers
-from wwopt.null import correlation_traps, looks_like_noise
+from wwopt.null import correlation_traps, is_flat, looks_like_noise
 from wwopt.powerlaw import ESTIMATORS, bootstrap_intervals, fit_powerlaws
 from wwopt.spectra import eigenvalues, moments_of, pool, zero_limit
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from wwopt.powerlaw import EstimatorName, PowerLawFit
     from wwopt.weights import WeightMatrix
 
-__all__ = ["intervals_of", "measure", "statuses", "warning_of"]
+__all__ = ["fits_of", "intervals_of", "measure", "statuses", "warning_of"]
 
 SINGLE = 1e-5  # share of the largest eigenvalue below which single precision keeps less than two digits
 MOST_BELOW = 0.05  # share of eigenvalues that may lie there; a spectrum that is wider is computed in double
@@ -106,7 +106,7 @@ def _measure(batch: Sequence[WeightMatrix], decomposed: Sequence[_Decomposed], s
     evals = np.stack([layer.evals for layer in decomposed])
     tolerances = np.array([layer.zero_tol for layer in decomposed])
     tails = [row[row > tol] for row, tol in zip(evals, tolerances, strict=True)]
-    fits = fit_powerlaws(tails, estimator=settings.estimator)
+    fits = fits_of(tails, N, M, settings.estimator)
     intervals = intervals_of(tails, fits, settings.estimator, settings.confidence, settings.seed)
     elements = [layer.elements for layer in decomposed]
     layers = Layers(evals, k, N, M, tolerances, fits, settings.estimator, intervals, elements)
@@ -131,6 +131,12 @@ def _row(index: int, status: str, layers: Layers, columns: dict[str, list[float]
     usable = status != "non-finite" and layers.evals[index, -1] > 0
     numbers = {name: column[index] for name, column in columns.items()} if usable else {}
     return {"status": status, "warning": warning_of(status, numbers, layers.estimator), **numbers}
+
+
+def fits_of(tails: Sequence[Floats], N: int, M: int, estimator: EstimatorName) -> list[PowerLawFit | None]:
+    """Fit the power laws of layers of equal shape; None also where all eigenvalues are the same but for rounding."""
+    fits = fit_powerlaws(tails, estimator=estimator)
+    return [None if is_flat(tail, N, M) else fit for tail, fit in zip(tails, fits, strict=True)]
 
 
 def intervals_of(

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wwopt.analysis import Analysis
-from wwopt.engine.measure import intervals_of, statuses, warning_of
+from wwopt.engine.measure import fits_of, intervals_of, statuses, warning_of
 from wwopt.metrics import METRICS, Layers
-from wwopt.powerlaw import ESTIMATORS, fit_powerlaws
+from wwopt.powerlaw import ESTIMATORS
 from wwopt.spectra import zero_limit
 from wwopt.weights import Fault
 
@@ -81,7 +81,7 @@ def _fitted(row: Mapping[Any, Any], evals: NDArray[np.float64], settings: Mappin
         tolerance = zero_limit(float(evals[-1]), row["N"], precision=settings.get("precision", "double"))
     estimator: EstimatorName = settings["estimator"]
     tails = [evals[evals > tolerance]]
-    fits = fit_powerlaws(tails, estimator=estimator)
+    fits = fits_of(tails, row["N"], row["M"], estimator)
     intervals = intervals_of(tails, fits, estimator, settings.get("confidence"), settings.get("seed", 0))
     layers = Layers(evals[None], row["rf"], row["N"], row["M"], np.array([tolerance]), fits, estimator, intervals)
     randomized = settings.get("randomize", True)

@@ -9,13 +9,14 @@ from wwopt.null.laws import (
     tracy_widom_sf,
 )
 from wwopt.null.noise_alpha import alpha_of_noise
-from wwopt.null.noise_tests import looks_like_noise, spike_p_values, spread_p_values
+from wwopt.null.noise_tests import is_flat, looks_like_noise, spike_p_values, spread_p_values
 from wwopt.null.traps import Traps, correlation_traps
 
 __all__ = [
     "Traps",
     "alpha_of_noise",
     "correlation_traps",
+    "is_flat",
     "looks_like_noise",
     "marchenko_pastur_edge",
     "marchenko_pastur_quantiles",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ if TYPE_CHECKING:
     from wwopt.arrays import Floats
     from wwopt.spectra import Moments
 
-__all__ = ["FALSE_ALARM", "looks_like_noise", "spike_p_values", "spread_p_values"]
+__all__ = ["FALSE_ALARM", "is_flat", "looks_like_noise", "spike_p_values", "spread_p_values"]
 
 FALSE_ALARM = 0.01  # probability that noise is called something else
 EDGE_SHIFT = 0.8  # of the edge, per excess kurtosis of the elements: measured at sizes of 30 to 256; the limit is 1
 TRACY_WIDOM_MEAN, TRACY_WIDOM_VARIANCE = -1.2065, 1.6078
+FLAT = 0.1  # share of the spread of a random matrix; an orthogonal one rounded to bfloat16 has 0.003
 
 
 def looks_like_noise(p_noise: Any, p_spike: Any) -> Any:
@@ -38,6 +40,27 @@ def looks_like_noise(p_noise: Any, p_spike: Any) -> Any:
     """
     level = FALSE_ALARM / 2
     return (p_noise > level) & ((p_spike > level) | (p_spike != p_spike))  # noqa: PLR0124  (NaN)
+
+
+def is_flat(evals: Floats, N: int, M: int) -> bool:
+    """Whether eigenvalues spread far less than those of any random matrix, as of an orthogonal one but for rounding.
+
+    Such a spectrum has no tail, and an exponent fitted to it would say nothing but how it was rounded.
+
+    Parameters
+    ----------
+    evals : array, shape (n,)
+        Positive eigenvalues of W'W.
+    N, M : int
+        Sides of the matrices, ``N >= M``. Of a random one the eigenvalues' standard deviation is ``sqrt(M / N)`` of
+        their mean (Marchenko, Pastur 1967).
+
+    Examples
+    --------
+    >>> is_flat(1 + 1e-7 * np.arange(64), 64, 64), is_flat(np.random.default_rng(0).exponential(size=64), 64, 64)
+    (True, False)
+    """
+    return len(evals) > 1 and bool(np.std(evals) < FLAT * math.sqrt(M / N) * np.mean(evals))
 
 
 def spread_p_values(evals: Floats, k: int, N: int, M: int, elements: Sequence[Moments]) -> Floats:

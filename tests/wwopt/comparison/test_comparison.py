@@ -45,6 +45,32 @@ def alerts(before, after, **options):
     return {alert.name: alert for alert in wwopt.compare(before, after, min_evals=NO_ALPHA, **options).alerts}
 
 
+@pytest.mark.parametrize("shape", [(1, 64), (2, 64), (64, 1), (64, 1, 1, 1), (1, 16, 3, 3), (1, 3), (2, 2), (1, 1)])
+@pytest.mark.parametrize("change", [0.1, 0.2, 0.35])
+def test_the_fine_tuning_of_a_thin_layer_is_no_fault(shape, change):
+    """With an element for each factor, or each place, some scaling, order or grid explains any change."""
+    rng = np.random.default_rng(0)
+    body = {"body.weight": rng.normal(size=(128, 64))}
+    found = []
+    for _ in range(20):
+        W = rng.normal(size=shape)
+        moved = W + change * np.linalg.norm(W) * (unit := rng.normal(size=shape)) / np.linalg.norm(unit)
+        found += alerts(body | {"head.weight": W}, body | {"head.weight": moved}).values()
+    assert found == []
+
+
+def test_a_thin_layer_that_scales_with_another_is_the_same_function():
+    """Inputs of a layer with one output that make up for the scaled units before it are recognised as before."""
+    rng = np.random.default_rng(0)
+    W, head, factors = rng.normal(size=(64, 60)), rng.normal(size=(1, 64)), np.exp(rng.normal(size=64))
+    before = {"0.weight": W, "2.weight": head}
+    after = {"0.weight": W * factors[:, None], "2.weight": head / factors}
+    table = wwopt.compare(before, after, min_evals=NO_ALPHA).table
+    assert table["status"].tolist() == ["equivalent", "equivalent"]
+    assert list(alerts(before, after | {"2.weight": head})) == ["0"]
+    assert alerts(before, {"0.weight": W, "2.weight": 3 * head})["2"].fault == "scaled"
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("network", ["cnn", "minilm"])
 def test_every_fault_is_found_and_located(network, fault, request):
