@@ -7,10 +7,10 @@ INSTALL     := $(BIN)/python -m pip install --quiet --disable-pip-version-check 
 COMPILE     := $(BIN)/uv pip compile --quiet --no-annotate --all-extras --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick lint coverage lowest docs bench evidence drill hooks constraints clean
+.PHONY: help demo test quick lint coverage lowest docs bench evidence evidence-search drill hooks constraints clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ \t/' | expand -t 14
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ \t/' | expand -t 20
 
 demo: $(VENV)/.demo  ## tune a real network without a test set (about two minutes)
 	$(BIN)/wwopt demo $(ARGS)
@@ -47,6 +47,9 @@ evidence: $(VENV)/.test  ## train 1,500 networks, judge the scores and pruners, 
 	$(BIN)/python -m benchmarks.selection.train
 	$(BIN)/python -m benchmarks.selection.evaluate
 	$(BIN)/python -m benchmarks.selection.prune --docs docs
+
+evidence-search: $(VENV)/.test  ## run 72 searches on real tasks, and write docs/searches.md (under an hour)
+	$(BIN)/python -m benchmarks.selection.searches --docs docs $(ARGS)
 
 drill: $(VENV)/.test  ## kill MLflow's server and a training, and count what arrived (about three minutes)
 	$(BIN)/python -m tests.support.delivery_drill $(ARGS)

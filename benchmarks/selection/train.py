@@ -28,7 +28,7 @@ from benchmarks.selection.settings import Settings, draw
 from benchmarks.selection.store import EVALUATIONS, FOLDER, number, read_record, write, write_json
 from benchmarks.selection.tasks import TASKS, Task
 
-__all__ = ["main", "train_network"]
+__all__ = ["COUNT_EVALUATIONS", "main", "measure_quality", "train_network", "training"]
 
 COUNT = 60  # networks of a task
 COUNT_EVALUATIONS = 8  # during a training
@@ -43,12 +43,12 @@ def train_network(task: Task, index: int, folder: Path) -> None:
     model = task.build(data, settings)
     evaluations: list[dict[str, Any]] = []
     weights: dict[str, Tensor] = {}
-    for step, epochs in enumerate(_training(model, data, settings)):
+    for step, epochs in enumerate(training(model, data, settings)):
         evaluations.append({"epochs": epochs, **_evaluate(model, data)})
         weights |= {f"{step}/{name}": value.clone() for name, value in model.state_dict().items()}
     stem = folder / task.name / f"{index:03d}"
     write(stem.with_suffix(".safetensors"), lambda path: save_file(weights, path))
-    train_loss, _ = _quality(model, data.train, data)
+    train_loss, _ = measure_quality(model, data.train, data)
     record = {
         "task": task.name,
         "version": task.version,
@@ -56,7 +56,7 @@ def train_network(task: Task, index: int, folder: Path) -> None:
         "settings": asdict(settings),
         "parameters": sum(value.numel() for value in model.parameters()),
         "train_loss": number(train_loss),
-        "test_quality": number(_quality(model, data.test, data)[1]),
+        "test_quality": number(measure_quality(model, data.test, data)[1]),
         "chance": data.chance,
         "seconds": time.process_time() - start,
         EVALUATIONS: evaluations,
@@ -64,7 +64,7 @@ def train_network(task: Task, index: int, folder: Path) -> None:
     write_json(stem.with_suffix(".json"), record)
 
 
-def _training(model: nn.Module, data: Data, settings: Settings) -> Iterator[float]:
+def training(model: nn.Module, data: Data, settings: Settings) -> Iterator[float]:
     """Train, and yield the number of epochs done at each evaluation, the last one at the end."""
     generator = torch.Generator().manual_seed(settings.seed)
     batches = -(-len(data.train.x) // settings.batch)
@@ -114,13 +114,13 @@ def _criterion(output: Tensor, y: Tensor, kind: str) -> Tensor:
 
 def _evaluate(model: nn.Module, data: Data) -> dict[str, Any]:
     """Measure the losses."""
-    train_loss, _ = _quality(model, Split(data.train.x[:LOSS_EXAMPLES], data.train.y[:LOSS_EXAMPLES]), data)
-    val_loss, val_quality = _quality(model, data.val, data)
+    train_loss, _ = measure_quality(model, Split(data.train.x[:LOSS_EXAMPLES], data.train.y[:LOSS_EXAMPLES]), data)
+    val_loss, val_quality = measure_quality(model, data.val, data)
     return {"train_loss": number(train_loss), "val_loss": number(val_loss), "val_quality": number(val_quality)}
 
 
 @torch.no_grad()
-def _quality(model: nn.Module, split: Split, data: Data) -> tuple[float, float]:
+def measure_quality(model: nn.Module, split: Split, data: Data) -> tuple[float, float]:
     """Loss and quality: accuracy, share of the variance explained, or mean log likelihood in nats."""
     model.eval()
     output = torch.cat([model(part) for part in split.x.split(256)])
