@@ -12,12 +12,13 @@ import pandas as pd
 from wwopt.comparison.before_after import Versions, read_vectors
 from wwopt.comparison.changes import Change, as_stored, measure_change, stored_shape
 from wwopt.comparison.find_causes import find_causes, find_vector_causes
-from wwopt.comparison.matching import match_layers, rename_as
+from wwopt.comparison.matching import match_layers
 from wwopt.comparison.thresholds import Thresholds
 from wwopt.engine.analyze import analyze
 from wwopt.engine.parallel import run
 from wwopt.engine.settings import Settings
 from wwopt.sources import weights_of
+from wwopt.weights import align_names
 
 if TYPE_CHECKING:
     import os
@@ -25,8 +26,8 @@ if TYPE_CHECKING:
 
     from wwopt.analysis import Analysis
     from wwopt.comparison.cause import Cause
-    from wwopt.comparison.matching import Pair, Prefixes
-    from wwopt.weights import WeightMatrix, Weights
+    from wwopt.comparison.matching import Pair
+    from wwopt.weights import Aligned, WeightMatrix, Weights
 
 __all__ = ["Alert", "Comparison", "compare"]
 
@@ -122,27 +123,33 @@ def compare(
     options: dict[str, Any] = {"include": include, "exclude": exclude, "min_evals": min_evals, "device": device,
                                "executor": executor, "cache": cache, "progress": progress}  # fmt: skip
     before, after = weights_of(reference), weights_of(candidate)
-    after, prefixes = rename_as(before, after)
+    aligned = align_names(before, after)
+    after = aligned.weights
     chosen = _chosen(before, include, exclude)
     pairs, causes = match_layers(chosen, after)
     versions = _versions(before, after, pairs, executor)
     causes |= find_causes(versions, thresholds)
     if include is None and exclude is None:
         causes |= dict(find_vector_causes(versions, thresholds))
-    table = _table(chosen, versions, causes, (analyze(reference, **options), analyze(candidate, **options)), prefixes)
+    table = _table(
+        chosen, versions, causes, (analyze(reference, **options), analyze(candidate, **options)), aligned.names
+    )
     alerts = tuple(Alert(name, cause.fault, cause.message) for name, cause in causes.items() if not cause.harmless)
-    return Comparison(table, alerts, _warnings(before, after, prefixes), thresholds)
+    return Comparison(table, alerts, _warnings(before, aligned), thresholds)
 
 
-def _warnings(before: Weights, after: Weights, prefixes: Prefixes) -> tuple[str, ...]:
+def _warnings(before: Weights, aligned: Aligned) -> tuple[str, ...]:
     names = {matrix.name for matrix in before.matrices}
-    extra = [matrix.name for matrix in after.matrices if matrix.name not in names]
+    extra = [matrix.name for matrix in aligned.weights.matrices if matrix.name not in names]
     warnings = [f"not in the reference: {', '.join(extra)}"] if extra else []
-    warnings += [
-        f"layers were matched without the prefix {prefix!r} of the {whose}'s names"
-        for whose, prefix in zip(("reference", "candidate"), prefixes, strict=True)
-        if prefix
-    ]
+    if aligned.prefixes is not None:
+        whose, prefix = (
+            ("reference", aligned.prefixes[0]) if aligned.prefixes[0] else ("candidate", aligned.prefixes[1])
+        )
+        warnings.append(f"layers were matched without the prefix {prefix!r} of the {whose}'s names")
+    elif aligned.names:
+        own, name = next(iter(aligned.names.items()))
+        warnings.append(f"{len(aligned.names)} layers have other names in the candidate: {name} is {own}, for instance")
     return tuple(warnings)
 
 
@@ -190,10 +197,10 @@ def _table(
     versions: Versions,
     causes: Mapping[str, Cause],
     analyses: tuple[Analysis, Analysis],
-    prefixes: Prefixes,
+    names: Mapping[str, str],
 ) -> pd.DataFrame:
     details = [analysis.details.set_index("name") for analysis in analyses]
-    details[1].index = [prefixes[0] + str(name).removeprefix(prefixes[1]) for name in details[1].index]
+    details[1].index = [names.get(str(name), str(name)) for name in details[1].index]
     rows = []
     for matrix in chosen:
         change, cause = versions.changes.get(matrix.name), causes.get(matrix.name)

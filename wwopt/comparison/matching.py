@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from wwopt.comparison.cause import Cause
@@ -14,10 +12,9 @@ if TYPE_CHECKING:
 
     from wwopt.weights import WeightMatrix, Weights
 
-__all__ = ["Pair", "Prefixes", "match_layers", "rename_as"]
+__all__ = ["Pair", "match_layers"]
 
 Pair = tuple["WeightMatrix", "WeightMatrix"]
-Prefixes = tuple[str, str]  # of the names in the reference and in the candidate; at most one is not empty
 
 
 def match_layers(ours: Sequence[WeightMatrix], after: Weights) -> tuple[dict[str, Pair], dict[str, Cause]]:
@@ -71,37 +68,3 @@ def _nothing_in_common(ours: Sequence[WeightMatrix], theirs: Sequence[WeightMatr
         "The reference and the candidate have no layer of the same name and shape: "
         f"the layers are {before}, ... and {after}, ..."
     )
-
-
-def rename_as(before: Weights, after: Weights) -> tuple[Weights, Prefixes]:
-    """Give the candidate's tensors the reference's names where these differ by a prefix.
-
-    ``BertModel`` and ``BertForMaskedLM`` save the same layers as ``encoder...`` and ``bert.encoder...``.
-
-    Returns
-    -------
-    tuple of (Weights, (str, str))
-        The candidate, and the prefixes in the reference and in the candidate; empty where nothing differs.
-    """
-    ours, theirs = ([matrix.name for matrix in weights.matrices] for weights in (before, after))
-    if set(ours) & set(theirs):
-        return after, ("", "")
-    counts = Counter(pair for first in ours for second in theirs if (pair := _prefixes(first, second)))
-    (our, their), count = counts.most_common(1)[0] if counts else (("", ""), 0)
-    if count < len(ours) / 2:
-        return after, ("", "")
-    return (
-        replace(
-            after,
-            matrices=tuple(replace(m, name=our + m.name.removeprefix(their)) for m in after.matrices),
-            vectors=tuple((i, replace(v, name=our + v.name.removeprefix(their))) for i, v in after.vectors),
-        ),
-        (our, their),
-    )
-
-
-def _prefixes(first: str, second: str) -> Prefixes | None:
-    """Prefixes of two names of which one is the other behind a dotted prefix; None where neither is."""
-    if second.endswith(f".{first}"):
-        return "", second.removesuffix(first)
-    return (first.removesuffix(second), "") if first.endswith(f".{second}") else None

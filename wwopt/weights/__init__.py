@@ -11,6 +11,7 @@ from wwopt.weights.formats.nested import weights_in
 from wwopt.weights.formats.onnx import is_onnx_model
 from wwopt.weights.formats.suffixes import CHECKPOINT_SUFFIXES
 from wwopt.weights.hubs import is_remote
+from wwopt.weights.matrices.aligned_names import Aligned, align_names
 from wwopt.weights.matrices.difference import subtract
 from wwopt.weights.matrices.faults import Fault, find_faults
 from wwopt.weights.matrices.fused import GATES
@@ -24,10 +25,12 @@ __all__ = [
     "GATES",
     "MODEL_FILES",
     "WEIGHT_FILES",
+    "Aligned",
     "Fault",
     "NamedTensor",
     "WeightMatrix",
     "Weights",
+    "align_names",
     "find_faults",
     "is_cached",
     "is_module",

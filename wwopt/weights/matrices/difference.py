@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from wwopt.weights.matrices.aligned_names import align_names
 from wwopt.weights.tensors.readers import Difference
 
 if TYPE_CHECKING:
@@ -14,7 +15,11 @@ __all__ = ["subtract"]
 
 
 def subtract(weights: Weights, base: Weights) -> Weights:
-    """Describe ``W - W_base`` for each layer that both have by the same name; the rest is listed in ``skipped``."""
+    """Describe ``W - W_base`` for each layer that both have; the rest is listed in ``skipped``.
+
+    Layers are matched by `align_names`, as by `wwopt.compare`.
+    """
+    base = align_names(weights, base).weights
     theirs = {matrix.name: matrix for matrix in base.matrices}
     reasons = [(matrix, _reason_to_skip(matrix, theirs.get(matrix.name))) for matrix in weights.matrices]
     differences = tuple(
