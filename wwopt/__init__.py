@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from wwopt.comparison import Comparison, Thresholds, compare
     from wwopt.consensus import agreement
     from wwopt.engine.analyze import analyze
+    from wwopt.engine.inspect import Inspection, inspect
     from wwopt.ranking import Ranking, rank
     from wwopt.score import AlignmentScore, AlphaScore, ResponseScore, Score, default_score
     from wwopt.tracking import Tracker
@@ -20,6 +21,7 @@ __all__ = [
     "AlphaScore",
     "Analysis",
     "Comparison",
+    "Inspection",
     "Ranking",
     "ResponseScore",
     "Score",
@@ -29,6 +31,7 @@ __all__ = [
     "analyze",
     "compare",
     "default_score",
+    "inspect",
     "rank",
 ]
 
@@ -37,6 +40,7 @@ _ROOMS = {  # as imported above, for type checkers
     "wwopt.comparison": ["Comparison", "Thresholds", "compare"],
     "wwopt.consensus": ["agreement"],
     "wwopt.engine.analyze": ["analyze"],
+    "wwopt.engine.inspect": ["Inspection", "inspect"],
     "wwopt.ranking": ["Ranking", "rank"],
     "wwopt.score": ["AlignmentScore", "AlphaScore", "ResponseScore", "Score", "default_score"],
     "wwopt.tracking": ["Tracker"],

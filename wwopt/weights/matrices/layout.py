@@ -178,6 +178,8 @@ def _to_matrix(name: str, tensor: NamedTensor) -> WeightMatrix:
         scale=math.sqrt(0.5) if len(tensor.shape) == 4 else 1.0,
         transposed=n < m,
         tensor=tensor.name,
+        dtype=tensor.stored or tensor.dtype,
+        shape=tensor.shape,
     )
 
 

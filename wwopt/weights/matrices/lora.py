@@ -111,7 +111,7 @@ def _product(layer: str, pair: dict[str, NamedTensor], config: dict[str, Any]) -
     k, sides = math.prod(A.shape[2:]), sorted((B.shape[0], A.shape[1]))
     rank = min(A.shape[0], *sides)
     scale = _scale(layer, A.shape[0], config) * (math.sqrt(0.5) if len(A.shape) == 4 else 1)
-    return WeightMatrix(layer, "lora", k, sides[1], sides[0], LowRank(B.read, A.read), scale, rank)
+    return WeightMatrix(layer, "lora", k, sides[1], sides[0], LowRank(B.read, A.read), scale, rank, dtype=A.dtype)
 
 
 def _scale(layer: str, r: int, config: dict[str, Any]) -> float:

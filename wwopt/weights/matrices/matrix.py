@@ -35,6 +35,10 @@ class WeightMatrix:
         Whether the rows of the stack are the columns of the stored matrices.
     tensor : str
         Name of the tensor that holds it; empty where it is made of several.
+    dtype : str
+        Type of the elements, e.g. ``bfloat16``; of a quantised weight how it is stored.
+    shape : tuple of int
+        Shape of the tensor, or of the part of a fused one, as stored.
     """
 
     name: str
@@ -47,6 +51,13 @@ class WeightMatrix:
     rank: int | None = None
     transposed: bool = False
     tensor: str = ""
+    dtype: str = ""
+    shape: tuple[int, ...] = ()
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights; of a product of thin factors those of the factors."""
+        return self.k * self.N * self.M if self.rank is None else self.rank * (self.N + self.k * self.M)
 
     @property
     def num_evals(self) -> int:
