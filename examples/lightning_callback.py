@@ -20,15 +20,17 @@ data = torch.utils.data.TensorDataset(images.float() / 16, classes)
 class Digits(pl.LightningModule):
     """A perceptron."""
 
-    def __init__(self, width, lr):
+    def __init__(self, dropout, lr):
         super().__init__()
         self.lr = lr
         self.layers = torch.nn.Sequential(
-            torch.nn.Linear(64, width),
+            torch.nn.Linear(64, 128),
             torch.nn.ReLU(),
-            torch.nn.Linear(width, width),
+            torch.nn.Dropout(dropout),
+            torch.nn.Linear(128, 128),
             torch.nn.ReLU(),
-            torch.nn.Linear(width, 10),
+            torch.nn.Dropout(dropout),
+            torch.nn.Linear(128, 10),
         )
 
     def training_step(self, batch, _):
@@ -43,7 +45,7 @@ class Digits(pl.LightningModule):
 
 def objective(trial):
     torch.manual_seed(trial.number)
-    module = Digits(trial.suggest_int("width", 64, 256), trial.suggest_float("lr", 1e-3, 1.0, log=True))
+    module = Digits(trial.suggest_float("dropout", 0.0, 0.5), trial.suggest_float("lr", 1e-3, 1.0, log=True))
     callback = AlphaCallback(trial=trial, artifact_store=None)
     trainer = pl.Trainer(
         max_epochs=4,

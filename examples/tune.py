@@ -13,16 +13,16 @@ images = images.float() / 16
 
 def train(trial):
     torch.manual_seed(trial.number)
-    width = trial.suggest_int("width", 64, 256)
     lr = trial.suggest_float("lr", 1e-4, 1.0, log=True)
+    weight_decay = trial.suggest_float("weight_decay", 1e-6, 1e-2, log=True)
     model = torch.nn.Sequential(
-        torch.nn.Linear(64, width),
+        torch.nn.Linear(64, 128),
         torch.nn.ReLU(),
-        torch.nn.Linear(width, width),
+        torch.nn.Linear(128, 128),
         torch.nn.ReLU(),
-        torch.nn.Linear(width, 10),
+        torch.nn.Linear(128, 10),
     )
-    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
+    optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9, weight_decay=weight_decay)
     for _ in range(EPOCHS):
         for batch in torch.randperm(len(images)).split(64):
             optimizer.zero_grad()
