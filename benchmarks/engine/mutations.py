@@ -8,6 +8,7 @@ import struct
 import zipfile
 from typing import TYPE_CHECKING, Any
 
+import h5py
 import numpy as np
 import torch
 from onnx import helper
@@ -91,6 +92,26 @@ def _onnx() -> bytes:
     return bytes(helper.make_model(helper.make_graph(nodes, "g", [], [], [w, c, q, s])).SerializeToString())
 
 
+def _hdf5() -> bytes:
+    """Save a dense layer and a convolution, one of them compressed, in the layout of Keras 3."""
+    buffer = io.BytesIO()
+    values = np.random.default_rng(0).normal(size=(2, 2, 6, 5)).astype(np.float32)
+    with h5py.File(buffer, "w") as file:
+        file.create_dataset("layers/dense/vars/0", data=values[0, 0])
+        file.create_dataset("layers/conv2d/vars/0", data=values, compression="gzip")
+        file["layers/dense/vars"].attrs["name"] = "head"
+    return buffer.getvalue()
+
+
+def _keras() -> bytes:
+    layers = [{"class_name": kind, "config": {"name": kind.lower()}} for kind in ("Conv2D", "Dense")]
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("config.json", json.dumps({"class_name": "Sequential", "config": {"layers": layers}}))
+        archive.writestr("model.weights.h5", _hdf5())
+    return buffer.getvalue()
+
+
 SEEDS: dict[str, tuple[str, bytes]] = {
     "safetensors": (".safetensors", save({name: tensor.clone().contiguous() for name, tensor in _state().items()})),
     "zip": (".pt", _saved({"state_dict": _state(), "epoch": 3})),
@@ -101,6 +122,8 @@ SEEDS: dict[str, tuple[str, bytes]] = {
     "npz": (".npz", _npz(np.savez)),
     "gguf": (".gguf", _gguf()),
     "onnx": (".onnx", _onnx()),
+    "hdf5": (".h5", _hdf5()),
+    "keras": (".keras", _keras()),
     "compressed npz": (".npz", _npz(np.savez_compressed)),
 }
 
@@ -165,7 +188,7 @@ def _zip(content: bytes, rng: random.Random) -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as archive, zipfile.ZipFile(buffer, "w") as out:
         infos = archive.infolist()
-        described = [info for info in infos if info.filename.endswith((".pkl", ".npy", ".json", "byteorder"))]
+        described = [info for info in infos if info.filename.endswith((".pkl", ".npy", ".json", ".h5", "byteorder"))]
         victim = rng.choice(described)
         for info in infos:
             data = archive.read(info)

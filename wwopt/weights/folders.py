@@ -33,7 +33,7 @@ WEIGHT_FILES = (
     "pytorch_model.bin",
     "state_dict.pth",
 )
-MLFLOW = ("data/model.pt2", "data/model.pth", "model", "model.sentence_transformer", "model.onnx")
+MLFLOW = ("data/model.pt2", "data/model.pth", "model", "model.sentence_transformer", "model.onnx", "data/model.keras")
 SNAPSHOTS = "snapshots"
 VARIANT = re.compile(
     r"(?P<stem>(diffusion_pytorch_|pytorch_)?(model|weights))(\.(?P<variant>\w+))?(-\d+-of-\d+)?"

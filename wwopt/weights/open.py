@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from wwopt.weights.folders import read_folder, read_index
 from wwopt.weights.formats.foreign import refuse_foreign
 from wwopt.weights.formats.gguf import is_gguf, read_gguf
+from wwopt.weights.formats.hdf5 import is_hdf5
+from wwopt.weights.formats.keras import is_keras_archive, read_hdf5, read_keras
 from wwopt.weights.formats.mappings import is_module, is_tensor, read_mapping
 from wwopt.weights.formats.nested import weights_in
 from wwopt.weights.formats.npz import read_npz
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["open_weights", "read_file"]
 
+BY_SUFFIX = {".safetensors": read_safetensors, ".npz": read_npz, ".onnx": read_onnx}
+BY_CONTENT = ((is_gguf, read_gguf), (is_hdf5, read_hdf5), (is_keras_archive, read_keras), (is_pt2, read_pt2))
+
 
 def open_weights(source: object) -> Weights:
     """Describe the weight matrices of a source, without reading their values.
@@ -34,8 +39,9 @@ def open_weights(source: object) -> Weights:
     source : torch.nn.Module, mapping of str to array, onnx.ModelProto, or path
         A model; a state dict, also inside ``{"state_dict": ...}`` and the like; a file: ``.safetensors``,
         ``*.index.json`` of shards, what ``torch.save`` (``.pt``, ``.pth``, ``.th``, ``.bin``, ``.ckpt``),
-        ``torch.jit.save`` or ``torch.export.save`` writes, ``.npz``, ``.gguf``, ``.onnx``; a folder of Hugging
-        Face, PEFT or MLflow; a name: ``hf://org/name[@revision]``, ``models:/...`` or ``runs:/...``.
+        ``torch.jit.save`` or ``torch.export.save`` writes, ``.npz``, ``.gguf``, ``.onnx``, ``.keras``, ``.h5``;
+        a folder of Hugging Face, PEFT or MLflow; a name: ``hf://org/name[@revision]``, ``models:/...`` or
+        ``runs:/...``.
 
     Returns
     -------
@@ -104,14 +110,8 @@ def read_file(path: Path) -> Iterable[NamedTensor]:
     if not path.exists():
         raise FileNotFoundError(f"No such file: {path}")
     refuse_foreign(path)
-    if path.suffix == ".safetensors":
-        return read_safetensors(path)
     if path.suffix == ".json":
         return read_index(path, read_file)
-    if path.suffix == ".npz":
-        return read_npz(path)
-    if path.suffix == ".onnx":
-        return read_onnx(path)
-    if is_gguf(path):
-        return read_gguf(path)
-    return read_pt2(path) if is_pt2(path) else read_torch(path)
+    by_suffix = BY_SUFFIX.get(path.suffix)
+    read = by_suffix or next((reader for is_format, reader in BY_CONTENT if is_format(path)), read_torch)
+    return read(path)
