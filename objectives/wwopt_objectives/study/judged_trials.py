@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import logging
 import math
@@ -14,7 +15,7 @@ import numpy as np
 from optuna.trial import TrialState
 
 from wwopt.consensus import choose
-from wwopt_objectives.study.attributes import ANSWERS, INPUTS, SCORE, TRAIN_LOSS
+from wwopt_objectives.study.attributes import ANSWERS, INPUTS, PRUNED_BY, SCORE, TRAIN_LOSS
 from wwopt_objectives.study.kept_answers import KeptAnswers, unpack
 from wwopt_objectives.study.kept_weights import find_store
 
@@ -30,6 +31,7 @@ __all__ = ["JudgedTrials", "is_feasible", "judge_trials"]
 
 logger = logging.getLogger("wwopt")
 
+LAST = "ww_unusable"  # the last thing that is left of a trial: its record is complete then
 OWN = "ww_"  # of the constraints that say whether a network is sound; others are the user's, and take no vote away
 
 
@@ -84,13 +86,16 @@ def judge_trials(
     artifact_store : optional
         Where answers lie that are too large for an attribute; None: the study's folder.
     ending : FrozenTrial, optional
-        A trial that is about to end, with the attributes, the state and the values that it will have.
+        A trial that is about to end, with the attributes, the state and the values that it will have. Those of other
+        workers that are about to end count too then: of two that end at once, one sees both.
     deepcopy : bool
         Whether the trials may be handed to others.
     """
-    finished = study.get_trials(deepcopy=deepcopy, states=(TrialState.COMPLETE, TrialState.PRUNED))
-    others = [trial for trial in finished if ending is None or trial.number != ending.number]
-    trials = [trial for trial in (*others, *([ending] if ending else [])) if trial.user_attrs.get(SCORE)]
+    states = (TrialState.COMPLETE, TrialState.PRUNED, *([TrialState.RUNNING] if ending else []))
+    ended = map(_as_ended, study.get_trials(deepcopy=deepcopy, states=states))
+    others = [trial for trial in ended if trial is not None and (ending is None or trial.number != ending.number)]
+    trials = [*others, *([ending] if ending else [])]
+    trials = [trial for trial in trials if trial.user_attrs.get(SCORE)]
     if not trials:
         return None
     store = find_store(study, artifact_store)
@@ -123,6 +128,20 @@ def judge_trials(
 def is_feasible(constraints: Mapping[str, float]) -> bool:
     """Whether all constraints of a trial are zero or less."""
     return all(value <= 0 for value in constraints.values())
+
+
+def _as_ended(trial: FrozenTrial) -> FrozenTrial | None:
+    """Return a trial as it ended, or as it is about to; None where it goes on."""
+    if trial.state != TrialState.RUNNING:
+        return trial
+    score = trial.user_attrs.get(SCORE)
+    if not score or LAST not in trial.constraints:  # its record is not complete
+        return None
+    ending = copy.copy(trial)
+    pruned = bool(trial.user_attrs.get(PRUNED_BY))
+    ending.state = TrialState.PRUNED if pruned else TrialState.COMPLETE
+    ending.values = None if pruned else [float(score["score"])]
+    return ending
 
 
 def _loss(trial: FrozenTrial) -> float:

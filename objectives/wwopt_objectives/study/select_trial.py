@@ -235,6 +235,8 @@ def _reason(judged: JudgedTrials, chosen: FrozenTrial, first: FrozenTrial) -> Re
 def _why_not(trial: FrozenTrial) -> str:
     """Say why a trial was pruned, which of its constraints are broken, or its state."""
     reason = trial.user_attrs.get(PRUNED_BY)
+    if trial.state == TrialState.COMPLETE and SCORE not in trial.user_attrs:
+        return "it has no score, since no AlphaObjective has run it"
     broken = [name for name, value in trial.constraints.items() if value > 0]
     if reason is None and trial.state == TrialState.COMPLETE and broken:
         return f"infeasible by {', '.join(broken)}"

@@ -220,8 +220,8 @@ class TrialRecorder:
         if last is None or not (self._completes_broken and is_broken):
             raise optuna.TrialPruned(reason)
         self._ask_last()
-        self._record(last := self._last or last)
         self._trial.set_user_attr(PRUNED_BY, reason)
+        self._record(last := self._last or last)
         self._compare(None, TrialState.COMPLETE)
         self._finish_runs("complete", reason)
         return last
@@ -229,11 +229,11 @@ class TrialRecorder:
     def prune(self, reason: str) -> None:
         """Record a trial that was pruned, by the study's pruner or by the training itself."""
         self._ask_last()
+        self._trial.set_user_attr(PRUNED_BY, reason)
         if self._last is None:
             fail_constraints(self._trial)
         else:
             self._record(self._last)
-        self._trial.set_user_attr(PRUNED_BY, reason)
         self._compare(None, TrialState.PRUNED)
         self._finish_runs("pruned", reason)
 

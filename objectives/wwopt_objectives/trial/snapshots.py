@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import torch
 from optuna.artifacts import upload_artifact
+from optuna.trial import TrialState
 from safetensors.torch import save_file
 
 from wwopt.weights import is_module, is_tensor, read_file, weights_in
@@ -84,10 +85,12 @@ class SnapshotStore:
         """
         study, me = self._trial.study, self._trial.number
         gone = trials_without_weights(study)
+        trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        finished = {trial.number for trial in trials if trial.user_attrs.get(ARTIFACTS)}
         ranked = [
             trial
             for trial in judged.ranking
-            if trial.number == me or (trial.user_attrs.get(ARTIFACTS) and trial.number not in gone)
+            if trial.number == me or (trial.number in finished and trial.number not in gone)
         ]
         keep = _to_keep(ranked, judged.best, me, self._keep_n)
         if me not in keep or self._tensors is None:
