@@ -344,3 +344,27 @@ def test_missing_extra(name, package, extra, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ImportError, match=rf"Run `pip install 'wwopt\[{extra}\]'`"):
         open_weights(name)
+
+
+def _with_float4(path, kind):
+    """Write a weight beside a tensor of four-bit floats, which neither NumPy nor wwopt knows."""
+    known, new = torch.ones(60, 64), torch.zeros(60, 32, dtype=torch.uint8).view(torch.float4_e2m1fn_x2)
+    if kind == "safetensors":
+        save_file({"a.weight": known, "new.weight": new.view(torch.uint8)}, path)
+        content = path.read_bytes()
+        path.write_bytes(content.replace(b'"U8"', b'"F4"'))
+    elif kind == "npz":
+        np.savez(path, **{"a.weight": known.numpy(), "new.weight": np.zeros((60, 32), "V1")})
+    else:
+        torch.save({"a.weight": known, "new.weight": new}, path, _use_new_zipfile_serialization=kind == "zip")
+
+
+@pytest.mark.parametrize(
+    ("kind", "suffix"), [("safetensors", "safetensors"), ("npz", "npz"), ("zip", "pt"), ("old", "pt")]
+)
+def test_unknown_dtype_skips_its_tensor(tmp_path, kind, suffix):
+    """A type that is not known leaves out its tensor, not the file."""
+    _with_float4(tmp_path / f"m.{suffix}", kind)
+    weights = open_weights(tmp_path / f"m.{suffix}")
+    assert [matrix.name for matrix in weights.matrices] == ["a"]
+    assert [(name, "dtype" in reason) for name, reason in weights.skipped] == [("new", True)]

@@ -170,8 +170,9 @@ def entry(name=b"a.weight", shape=(96, 60), kind=0, start=0, dimensions=None):
 FAULTS = {
     "it ends within its header": header()[:10],
     "entries cannot lie in the": header(tensors=1 << 60),
-    "9223372036854775808 entries cannot lie in": header(0, keys=1 << 63),
-    "a name takes 70000 bytes": header(0, keys=1, rest=struct.pack("<Q", 70000) + bytes(70004)),
+    "9223372036854775808 entries cannot lie in": header(keys=1 << 63, rest=bytes(20)),
+    "it lists no tensor": header(0, rest=bytes(40)),
+    "a name takes 70000 bytes": header(keys=1, rest=struct.pack("<Q", 70000) + bytes(70004)),
     "it is big-endian; convert it: `gguf-convert-endian FILE little`": header(version=3 << 24),
     "its version is 1, and only 2 and 3 are known": header(version=1),
     "has 5 dimensions": header(rest=entry(dimensions=5)),

@@ -129,8 +129,15 @@ W = normal(9, 7)  # (outputs, inputs); longer first, so that a stack is not turn
         (helper.make_node("Gemm", ["x", "fc.weight"], ["y"]), W.T, "fc"),
         (helper.make_node("Gemm", ["x", "onnx::Gemm_3", "fc.bias"], ["y"], transB=1), W, "fc"),
         (helper.make_node("Gather", ["wte.weight", "x"], ["y"]), W, "wte"),
+        (
+            helper.make_node("MatMul", ["x", "net/Const_2:0"], ["y"], name="net/Dense_0/einsum/Einsum"),
+            W.T,
+            "net.Dense_0",
+        ),
+        (helper.make_node("MatMul", ["x", "const_fold_7"], ["y"], name="net/fc/BiasAdd;net/fc/MatMul"), W.T, "net.fc"),
+        (helper.make_node("MatMul", ["x", "val_3"], ["y"], name="/a/a.0/a.0.b/MatMul"), W.T, "a.0.b"),
     ],
-    ids=["node", "own name", "left", "no name", "transposed", "Gemm", "bias", "table"],
+    ids=["node", "own name", "left", "no name", "transposed", "Gemm", "bias", "table", "jax", "lite", "containers"],
 )
 def test_names_and_layout(node, stored, name):
     """A weight is called by its own name, else by its bias or its operation, and lies as in PyTorch."""
@@ -158,6 +165,18 @@ def test_names_that_are_equal():
     """Two operations of one module are two layers."""
     nodes = [helper.make_node("MatMul", ["x", f"onnx::MatMul_{i}"], ["y"], name="/a/MatMul") for i in (1, 2)]
     assert list(stacks(graph(nodes, [constant(f"onnx::MatMul_{i}", W.T) for i in (1, 2)]))) == ["a", "a_2"]
+
+
+def test_recurrent_weights_that_the_graph_rearranges():
+    """A weight that is a constant with a name, and that is cut and joined before it is used, is judged by its name."""
+    nodes = [
+        helper.make_node("Constant", [], ["rnn.weight_ih"], value=constant("", normal(24, 7))),
+        helper.make_node("Constant", [], ["rnn.weight_hh"], value=constant("", normal(24, 6))),
+        helper.make_node("Slice", ["rnn.weight_ih", "a", "b"], ["y"]),
+    ]
+    found = stacks(graph(nodes, []))
+    assert list(found) == [f"rnn.weight_{kind}.{gate}" for kind in ("ih", "hh") for gate in "ifgo"]
+    np.testing.assert_array_equal(found["rnn.weight_ih.f"][1][0], normal(24, 7)[6:12].T)
 
 
 def test_graphs_within_graphs():
@@ -296,11 +315,12 @@ def test_what_is_no_weight(tmp_path):
         helper.make_node("Add", ["v", "fc.bias"], ["y"]),
     ]
     made = [constant("fc.weight", W.T), constant("fc.bias", W[:, 0]), constant("ids", np.ones((9, 9), np.int64))]
+    made.append(constant("scale", W[None, :, :1]))
     weights = open_weights(saved(graph(nodes, made), tmp_path / "m.onnx"))
     assert [matrix.name for matrix in weights.matrices] == ["fc"]
     assert dict(weights.skipped)["mask"] == "a constant, which no layer multiplies by"
     assert dict(weights.skipped)["ids"] == "not a weight: dtype int64"
-    assert [tensor.name for _, tensor in weights.vectors] == ["fc.bias"]
+    assert [(tensor.name, tensor.shape) for _, tensor in weights.vectors] == [("fc.bias", (9,)), ("scale", (9,))]
     assert not wwopt.analyze(tmp_path / "m.onnx", min_evals=5).faults.size
 
 

@@ -162,6 +162,8 @@ class _Header:
                 raise ValueError("it is big-endian; convert it: `gguf-convert-endian FILE little`")
             raise ValueError(f"its version is {version}, and only {' and '.join(map(str, VERSIONS))} are known")
         tensors, keys = self.count(SMALLEST_ENTRY), self.count(SMALLEST_ENTRY)
+        if not tensors:
+            raise ValueError("it lists no tensor; some hold a vocabulary alone")
         alignment = self._alignment(keys)
         entries = [self._entry() for _ in range(tensors)]
         start = -(-self.position // alignment) * alignment

@@ -15,7 +15,7 @@ from wwopt.text import one_line
 from wwopt.weights.formats.onnx_graph import Constant, Graph, Node, read_graph
 from wwopt.weights.formats.onnx_values import CODES, Dequantized, InBlocksOfBits, check_external, describe_constant
 from wwopt.weights.tensors.dtypes import is_weight_dtype
-from wwopt.weights.tensors.readers import First, Turned, rows
+from wwopt.weights.tensors.readers import First, Reshaped, Turned, rows
 
 if TYPE_CHECKING:
     from wwopt.weights.tensors.tensor import NamedTensor
@@ -33,9 +33,10 @@ OWN_SCALES = {  # places of a weight's codes, scales and zero points, in operati
     "QLinearConv": (3, 4, 5), "QLinearMatMul": (3, 4, 5), "QGemm": (3, 4, 5), "DynamicQuantizeMatMul": (1, 2, 3),
     "MatMulIntegerToFloat": (1, 3, 5), "MatMulInteger": (1, None, 3), "ConvInteger": (1, None, 3),
 }  # fmt: skip
-GENERATED = re.compile(
-    r"onnx::|/|_?val_\d+(_\w+)?$|_?v?\d+$|.*Constant(_\d+)?(_output_\d+)?(_quantized|_Q\d\w*)?$|.*const_fold"
+GENERATED = re.compile(  # by exporters, optimisers and TensorFlow, which numbers its tensors
+    r"onnx::|/|_?val_\d+(_\w+)?$|_?v?\d+$|.*Const(ant)?(_\d+)?(_output_\d+)?(_quantized|_Q\d\w*)?$|.*const_fold|.*:\d+$"
 )
+TENSORFLOW = re.compile(r"Conv\dD|depthwise|BiasAdd|Relu\d?|[Ee]insum|Tensordot|MatMul")  # steps of a layer
 QUANTISED_NAME = re.compile(r"_(quantized|(DQ_)?Q\d(G\d+)?)$")  # what quantisers append to a weight's name
 BIASES = "biases of a recurrent layer, not a weight"
 COMPANION = "scales or zero points of a quantised weight"
@@ -277,10 +278,13 @@ class _Model:
     def _add_other(self, constant: Constant) -> None:
         """Add what is no layer's weight: under its own name as it is, else only where it has the shape of one."""
         tensor = describe_constant(constant, self.source)
-        named = constant.initialiser and not GENERATED.match(constant.name)
+        is_parameter = constant.initialiser or "weight" in constant.name.rpartition(".")[-1]
+        named = is_parameter and not GENERATED.match(constant.name)
         if id(constant) in self.companions:
             if len(tensor.shape) > 1:
                 self._keep(replace(tensor, unusable=COMPANION))
+        elif named and len(tensor.shape) > 1 and math.prod(tensor.shape) == max(tensor.shape):  # made to be added
+            self._keep(replace(tensor, shape=(max(tensor.shape),), read=Reshaped(tensor.read, (max(tensor.shape),))))
         elif named:
             self._keep(tensor)
         elif len(tensor.shape) > 1 and is_weight_dtype(tensor.dtype):
@@ -312,8 +316,9 @@ class _Model:
         if not node.name:
             self.counts[node.op] += 1
             return f"{node.op}_{self.counts[node.op]}"
-        parts = [part for part in node.name.split("/") if part]
-        parts = parts[:-1] if len(parts) > 1 and parts[-1] == node.op else parts
+        parts = [part for part in node.name.partition(";")[0].split("/") if part] or [node.op]
+        while len(parts) > 1 and (parts[-1] == node.op or TENSORFLOW.fullmatch(parts[-1])):
+            parts.pop()
         kept = [
             one for one, following in zip(parts, [*parts[1:], ""], strict=True) if not following.startswith(f"{one}.")
         ]
