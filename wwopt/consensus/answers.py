@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from wwopt.arrays import Flags
 
-__all__ = ["MAX_ANSWERS", "NO_ANSWER", "AllAnswers", "AnswerKind", "Answers", "read_answers"]
+__all__ = ["MAX_ANSWERS", "NO_ANSWER", "AllAnswers", "AnswerKind", "Answers", "read_answers", "sampled"]
 
 AnswerKind = Literal["auto", "classes", "values"]
 AllAnswers: TypeAlias = "NDArray[Any] | Sequence[ArrayLike | None]"
@@ -94,8 +94,8 @@ def read_answers(answers: AllAnswers, kind: AnswerKind = "auto") -> Answers:
 def _class_numbers(array: NDArray[Any], *, integers: bool) -> NDArray[np.int64]:
     """Return the class of every answer; of a single output, the sign tells which of two."""
     if integers:
-        return _sampled(array.reshape(-1)).astype(np.int64)
-    rows = _sampled(array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1))
+        return sampled(array.reshape(-1)).astype(np.int64)
+    rows = sampled(array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1))
     finite = np.isfinite(rows.max(axis=1))  # a NaN is the maximum; -inf for a class that is ruled out is an answer
     classes = rows.argmax(axis=1) if rows.shape[1] > 1 else rows[:, 0] > 0
     return np.where(finite, classes, NO_ANSWER)
@@ -109,7 +109,7 @@ def _classes(rows: Sequence[NDArray[np.int64] | None]) -> Answers:
 
 def _values(arrays: Sequence[NDArray[Any] | None]) -> Answers:
     rows = [
-        None if array is None else _sampled(array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)).astype(float)
+        None if array is None else sampled(array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)).astype(float)
         for array in arrays
     ]
     shape = next(row.shape for row in rows if row is not None)
@@ -118,8 +118,14 @@ def _values(arrays: Sequence[NDArray[Any] | None]) -> Answers:
     return Answers("values", values, given)
 
 
-def _sampled(rows: NDArray[Any]) -> NDArray[Any]:
-    """At most `MAX_ANSWERS` rows, evenly spaced, the same of every network."""
+def sampled(rows: NDArray[Any]) -> NDArray[Any]:
+    """Return at most `MAX_ANSWERS` rows, evenly spaced, the same of every network.
+
+    Examples
+    --------
+    >>> sampled(np.arange(16385))[:3].tolist()
+    [0, 2, 4]
+    """
     if len(rows) <= MAX_ANSWERS:
         return rows
     return rows[np.linspace(0, len(rows) - 1, MAX_ANSWERS).astype(np.int64)]

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.stats import rankdata
 
-from wwopt.consensus.agree import agreement_of
-from wwopt.consensus.answers import AllAnswers, AnswerKind, Answers, read_answers
+from wwopt.consensus.answers import AllAnswers, AnswerKind, Answers, sampled
+from wwopt.consensus.case import Case, Judged, competence_of, read_case, standing
+from wwopt.consensus.judge_classes import judge_classes
+from wwopt.consensus.judge_values import judge_values
 from wwopt.consensus.outcome import Rung, Verdict
-from wwopt.consensus.twins import sketch, twins
 from wwopt.consensus.vote import vote_of_classes
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ if TYPE_CHECKING:
     from wwopt.arrays import Flags, Floats
 
 __all__ = ["choose"]
-
-LEARNED = 0.2  # share of the way from a constant's loss to none, from which a network counts as competent
-ALIKE = 0.05  # agreements within it of the best are equal
-LABELS_RIGHT = 0.1  # contradiction below which the labels look right
-MIN_VOTERS = 5  # sound networks, below which nobody can tell
 
 
 def choose(
@@ -41,6 +37,11 @@ def choose(
 ) -> Verdict:
     """Order networks for one task, without a held-out label.
 
+    Classes: voters weigh their competence, and the least loss is trusted as far as the vote agrees; where networks
+    agree with each other beyond what their losses allow, labels look wrong: then the loss has no say, and memorisers
+    no vote. Without losses, what the outputs claim to know stands in for them, or else the score. Values: the training
+    loss; without it, how far a network's answers move with the others'.
+
     Parameters
     ----------
     answers : array_like or sequence of array_like or None
@@ -50,13 +51,15 @@ def choose(
     scores : array_like, shape (networks,), optional
         Score by the weights, lower for a better network; NaN where it is not known.
     losses : array_like, shape (networks,), optional
-        Training losses; NaN where one is not known.
+        Training losses, for classes in nats; NaN where one is not known. Not used where more than half are not known.
     labels : array_like of int, shape (inputs,), optional
-        Labels that the inputs came with, perhaps wrong. They feed the meter.
+        Labels that the inputs came with, perhaps wrong. They feed `Verdict.contradiction` and nothing else.
     constant_loss : float, optional
-        Loss of the best constant answer. Estimated, where it is not known.
+        Loss of the best constant answer. By default the least loss of a network whose answers are all alike, or the
+        logarithm of the number of classes, whichever is less.
     sketches : sequence of ndarray, optional
-        What `sketch` makes of each network's raw outputs, to tell near-twins. Made of `answers`, where these are raw.
+        What `sketch` makes of each network's raw outputs, to tell near-twins and how sure a network is. Made of
+        `answers`, where these are raw.
     kind : {"auto", "classes", "values"}
         What the answers are.
 
@@ -67,115 +70,95 @@ def choose(
 
     Examples
     --------
-    >>> verdict = choose([[0, 1, 2, 3], [0, 1, 2, 3], [0, 1, 2, 0], [3, 3, 3, 3]], losses=[0.2, 0.1, 0.5, 1.4])
-    >>> verdict.order, verdict.rung
-    ((1, 0, 2, 3), 'inputs and loss')
+    >>> rng = np.random.default_rng(0)
+    >>> digits = rng.integers(10, size=300)
+    >>> right = np.array([0.95, 0.9, 0.85, 0.8, 0.7, 0.5])
+    >>> answers = np.where(rng.random((6, 300)) < right[:, None], digits, rng.integers(10, size=(6, 300)))
+    >>> verdict = choose(answers, losses=[0.3, 0.45, 0.6, 0.8, 1.1, 1.6])
+    >>> verdict.order, verdict.rung, verdict.can_tell
+    ((0, 1, 2, 3, 4, 5), 'inputs and loss', True)
     """
-    size = _size(answers, sound, scores, losses)
-    ok = np.ones(size, dtype=bool) if sound is None else np.asarray(sound, dtype=bool)
-    score = _numbers("scores", scores, size)
-    loss = _numbers("losses", losses, size)
-    asked = None if answers is None or all(one is None for one in answers) else read_answers(answers, kind)
-    has_loss = bool(np.isfinite(loss).any())
-    rung: Rung = (
-        ("inputs and loss" if has_loss else "inputs") if asked else ("weights and loss" if has_loss else "weights")
-    )
-    silent: dict[int, str] = {int(i): "a finding of the diagnosis rules it out" for i in np.flatnonzero(~ok)}
-    competence = _competence(loss, constant_loss) if has_loss else _by_score(score, ok)
-    if answers is None or asked is None:
-        values = -loss if has_loss else -score
-        values = np.where(ok, values, np.nan)
-        rule = "the training loss" if has_loss else "the score"
-        return Verdict(
-            _ordered(values, -score),
-            values,
-            np.full(size, np.nan),
-            competence,
-            np.zeros(size),
-            silent,
-            rung,
-            False,
-            f"Chosen by {rule}: no network was asked.",
-            None,
-        )
-    silent |= {int(i): "it was not asked, or answered by no finite number" for i in np.flatnonzero(ok & ~asked.given)}
-    able = ok & asked.given
-    kin = _kin(answers, sketches)
-    votes = np.where(able, competence / kin.sum(axis=1), 0.0)
-    silent |= {int(i): "it is no better than a constant answer" for i in np.flatnonzero(able & (votes <= 0))}
-    agreements = agreement_of(asked, votes, kin)
-    meter = _contradiction(asked, votes, labels)
-    values = np.where(able, agreements * (competence if has_loss else 1.0), np.nan)
-    if has_loss and meter is not None and meter < LABELS_RIGHT:
-        values = _least_loss_first(values, loss)
-    order = _ordered(values, -loss if has_loss else -score, -score)
-    can_tell = int((votes > 0).sum()) >= MIN_VOTERS
-    if not can_tell:
-        values = np.where(able, -loss if has_loss else -score, np.nan)
-        order = _ordered(values, -score)
-        rule = "the training loss" if has_loss else "the score"
-        reason = f"Only {int((votes > 0).sum())} sound networks vote, too few to tell; chosen by {rule}."
-    else:
-        reason = f"It agrees with the vote of the others at {agreements[order[0]]:.2f}, beyond chance."
-    return Verdict(order, values, agreements, competence, votes, silent, rung, can_tell, reason, meter)
+    case = read_case(answers, kind, sound=sound, scores=scores, losses=losses, sketches=sketches)
+    if case.asked is None:
+        return _unasked(case)
+    judged = judge_values(case) if case.asked.kind == "values" else judge_classes(case, constant_loss)
+    values, reason = _decided(case, judged)
+    rung: Rung = "inputs and loss" if case.by_loss else "inputs"
+    order = _ordered(values, np.where(case.able, -judged.losses, np.nan), -case.score)
+    return Verdict(
+        order, values, judged.agreement, judged.competence, judged.votes,
+        {**_ruled_out(case), **judged.voiceless}, rung, not judged.doubt, reason,
+        _contradiction(case.asked, judged.votes, labels), judged.excess,
+    )  # fmt: skip
 
 
-def _size(answers: object, *others: ArrayLike | None) -> int:
-    for one in (answers, *others):
-        if one is not None:
-            return len(one)  # type: ignore[arg-type]
-    raise ValueError("Give `answers`, `losses` or `scores`: there is nothing to choose by.")
+def _unasked(case: Case) -> Verdict:
+    """Without answers: the training loss, else the score."""
+    rung: Rung = "weights and loss" if case.by_loss else "weights"
+    key, rule = _fall_back(case)
+    values = np.where(case.sound, key, np.nan)
+    known = np.isfinite(case.loss)
+    competence = competence_of(case.loss, case.loss[known].max()) if case.by_loss else standing(case.score, case.sound)
+    reason = f"No network was asked; chosen by {rule}."
+    if case.by_loss:
+        reason += " Where labels are wrong, the least loss is often of a network that memorised them."
+    return Verdict(
+        _ordered(values, -case.score), values, np.full(len(values), np.nan), np.where(case.sound, competence, 0.0),
+        np.zeros(len(values)), _ruled_out(case), rung, False, reason, None,
+    )  # fmt: skip
 
 
-def _numbers(name: str, values: ArrayLike | None, size: int) -> Floats:
-    if values is None:
-        return np.full(size, np.nan)
-    found = np.asarray(values, dtype=np.float64)
-    if found.shape != (size,):
-        raise ValueError(f"`{name}` must have one number for each of {size} networks, got {found.shape}.")
-    return np.where(np.isfinite(found), found, np.nan)
+def _fall_back(case: Case) -> tuple[Floats, str]:
+    """Return what chooses where nobody can tell, higher for a better network, and its name."""
+    return (-case.loss, "the training loss") if case.by_loss else (-case.score, "the score")
 
 
-def _competence(loss: Floats, constant: float | None) -> Floats:
-    worst = float(np.nanmax(loss)) if constant is None else constant
-    share = (worst - loss) / worst if worst > 0 else np.zeros_like(loss)
-    return np.nan_to_num(np.clip(share / LEARNED, 0.0, 1.0), nan=0.0)
+def _decided(case: Case, judged: Judged) -> tuple[Floats, str]:
+    """Return the values by which networks are ordered, and the reason in words."""
+    values = np.where(case.able, judged.values, np.nan)
+    if not judged.doubt:
+        return values, f"Chosen as {judged.reason}."
+    if judged.rule:
+        return values, f"{judged.doubt}; chosen by {judged.rule}."
+    key, rule = _fall_back(case)
+    if not np.isfinite(key[case.able]).any():
+        return values, f"{judged.doubt}; chosen by agreement all the same, as nothing else is known."
+    if judged.tied is None:
+        return np.where(case.able, key, np.nan), f"{judged.doubt}; chosen by {rule}."
+    return _raised(values, key, judged.tied), f"{judged.doubt}; chosen among them by {rule}."
 
 
-def _by_score(score: Floats, sound: Flags) -> Floats:
-    """Squared rank of the score among the sound: 1 for the best."""
-    known = sound & np.isfinite(score)
-    if not known.any():
-        return np.ones(len(score))
-    ranks = np.zeros(len(score))
-    ranks[known] = rankdata(-score[known]) / known.sum()
-    return np.square(ranks)
+def _raised(values: Floats, key: Floats, tied: Flags) -> Floats:
+    """Put the tied ones above all others, in the order of the key.
+
+    Examples
+    --------
+    >>> _raised(np.array([0.9, 0.8, 0.5]), np.array([1.0, 2.0, 3.0]), np.array([True, True, False])).tolist()
+    [1.4, 1.9, 0.5]
+    """
+    top = np.flatnonzero(tied)
+    result = values.copy()
+    result[top] = np.nanmax(values) + rankdata(np.nan_to_num(key[top], nan=-np.inf)) / len(top)
+    return result
 
 
-def _kin(answers: AllAnswers, sketches: Sequence[NDArray[np.float16] | None] | None) -> Flags:
-    if sketches is None:
-        arrays = [None if one is None else np.asarray(one) for one in answers]
-        raw = [one is not None and one.dtype.kind == "f" for one in arrays]
-        sketches = [sketch(one) if ok and one is not None else None for one, ok in zip(arrays, raw, strict=True)]
-    return twins(sketches)
+def _ruled_out(case: Case) -> dict[int, str]:
+    found = {int(i): "a finding of the diagnosis rules it out" for i in np.flatnonzero(~case.sound)}
+    if case.asked is not None:
+        unheard = np.flatnonzero(case.sound & ~case.asked.given)
+        found |= {int(i): "it was not asked, or an answer is not finite" for i in unheard}
+    return found
 
 
 def _contradiction(answers: Answers, votes: Floats, labels: ArrayLike | None) -> float | None:
     if labels is None or answers.kind != "classes" or not (votes > 0).any():
         return None
     vote = vote_of_classes(answers.table, votes)
-    given = np.asarray(labels).reshape(-1)
+    given = sampled(np.asarray(labels).reshape(-1))
     if given.shape != vote.shape:
         raise ValueError(f"`labels` must have one label for each of {len(vote)} inputs, got {given.shape}.")
-    return float((vote != given).mean())
-
-
-def _least_loss_first(values: Floats, loss: Floats) -> Floats:
-    """Put those within `ALIKE` of the best in the order of their losses, above all others."""
-    top = np.flatnonzero((values >= np.nanmax(values) - ALIKE) & np.isfinite(loss))
-    result = values.copy()
-    result[top] = np.nanmax(values) + 1 - rankdata(loss[top]) / (len(top) + 1)
-    return result
+    labelled = given >= 0
+    return float((vote != given)[labelled].mean()) if labelled.any() else None
 
 
 def _ordered(*keys: Floats) -> tuple[int, ...]:

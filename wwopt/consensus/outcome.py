@@ -43,6 +43,10 @@ class Verdict:
         Why this one is chosen, in a sentence; or why nobody can tell, and by which rule it fell back.
     contradiction : float or None
         The meter: the share of inputs at which the vote contradicts the given labels. None without labels.
+    excess : float or None
+        How far two competent networks agree with each other beyond what their losses say they know of the labels, times
+        their agreement with the vote: above 0.08 labels look wrong. -1 without two to compare; None where no loss is
+        known or claimed.
     """
 
     order: tuple[int, ...]
@@ -55,3 +59,4 @@ class Verdict:
     can_tell: bool
     reason: str
     contradiction: float | None
+    excess: float | None = None

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from wwopt.arrays import Flags, Floats
 
-__all__ = ["explained_shares", "kappas", "vote_of_classes"]
+__all__ = ["explained_shares", "kappas", "pairwise_kappas", "vote_of_classes"]
 
 TIE = 1e-9  # relative: sums of weights within it are equal
 
@@ -73,6 +73,24 @@ def vote_of_classes(classes: NDArray[np.int64], weights: Floats) -> NDArray[np.i
     shares = _shares(_counts(local, weights, names.shape[1]), weights.sum())
     winners = names[np.arange(len(names)), shares.argmax(axis=1)]
     return np.where(shares.sum(axis=1) > 0, table[winners], -1)
+
+
+def pairwise_kappas(classes: NDArray[np.int64]) -> Floats:
+    """Cohen's kappa of each network with each, shape (n, n): 0 with one whose answers are all alike.
+
+    Examples
+    --------
+    >>> pairwise_kappas(np.array([[0, 1, 2, 2], [0, 1, 2, 0], [1, 1, 1, 1]])).round(2).tolist()
+    [[1.0, 0.64, 0.0], [0.64, 1.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    table, flat = np.unique(classes, return_inverse=True)
+    places = flat.reshape(classes.shape)
+    observed = np.stack([((classes == row) & (row >= 0)).mean(axis=1) for row in classes])
+    shares = np.stack([np.bincount(row, minlength=len(table)) for row in places]) / classes.shape[1]
+    shares[:, table < 0] = 0.0
+    expected = shares @ shares.T
+    defined = expected < 1 - TIE
+    return np.where(defined, (observed - expected) / np.where(defined, 1 - expected, 1.0), 0.0)
 
 
 def explained_shares(values: Floats, weights: Floats, kin: Flags) -> Floats:
