@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wwopt.consensus import Verdict, choose
+from wwopt.ranking.by_language import SURPRISE, by_surprise
 from wwopt.ranking.rows import BROKEN, NOT_ASKED, NOT_MEASURED, RANKED, UNREADABLE
 from wwopt.text import by_reason
 
@@ -43,15 +44,18 @@ def judge_candidates(table: pd.DataFrame, evidence: Evidence, sign: int) -> Verd
     """
     names = readable_names(table)
     status = table["status"]
-    return choose(
+    surprises = np.array([evidence.surprises.get(name, math.nan) for name in names])
+    losses = surprises if evidence.surprises else [evidence.losses.get(name, math.nan) for name in names]
+    verdict = choose(
         [evidence.answers.get(name) for name in names] if evidence.inputs else None,
         sound=[status[name] != BROKEN and name not in evidence.broken for name in names],
         scores=[float(sign * table["value"][name]) for name in names],
-        losses=[evidence.losses.get(name, math.nan) for name in names] if evidence.losses else None,
+        losses=losses if np.isfinite(losses).any() else None,
         labels=evidence.labels,
         sketches=[evidence.sketches.get(name) for name in names],
         kind=evidence.kind,
     )
+    return by_surprise(verdict, surprises) if evidence.surprises else verdict
 
 
 def readable_names(table: pd.DataFrame) -> list[str]:
@@ -85,8 +89,10 @@ def ordered_by(verdict: Verdict, table: pd.DataFrame, evidence: Evidence) -> pd.
     return table.assign(rank=np.where(counted, np.arange(1, len(table) + 1), math.nan))
 
 
-def metric_of(verdict: Verdict) -> str:
+def metric_of(verdict: Verdict, evidence: Evidence) -> str:
     """What the candidates are ordered by, in a word."""
+    if evidence.surprises:
+        return SURPRISE
     if verdict.can_tell:
         return "agreement"
     return "loss" if "loss" in verdict.rung else "score"
@@ -98,6 +104,11 @@ def verdict_remarks(verdict: Verdict, table: pd.DataFrame, evidence: Evidence, n
         yield f"The answers cannot tell which is best. {verdict.reason}"
     if 0 < evidence.inputs < FEW_INPUTS:
         yield f"Only {evidence.inputs} inputs were asked, so an agreement is uncertain by 0.05 and more: give hundreds."
+    if evidence.surprises:
+        yield (
+            "Language models are ranked by the likelihood of the text, since its next tokens are the labels. One that "
+            "learned the text of the training by heart comes first there: give other text, if there is any."
+        )
     if verdict.contradiction is not None:
         yield f"The vote contradicts {verdict.contradiction:.0%} of the labels that came with the inputs."
     broken = table.index[table["status"] == BROKEN]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
@@ -43,6 +43,8 @@ class Evidence:
         Whose answers rule them out, and why.
     losses : mapping of str to float
         Training losses.
+    surprises : mapping of str to float
+        Of language models: how the inputs, which are a text, surprise them, in nats for each token.
     labels : ndarray or None
         Of the inputs.
     kind : {"auto", "classes", "values"}
@@ -56,6 +58,7 @@ class Evidence:
     unasked: Mapping[str, str] = field(default_factory=dict)
     broken: Mapping[str, str] = field(default_factory=dict)
     losses: Mapping[str, float] = field(default_factory=dict)
+    surprises: Mapping[str, float] = field(default_factory=dict)
     labels: NDArray[Any] | None = None
     kind: AnswerKind = "auto"
     inputs: int = 0
@@ -138,11 +141,13 @@ def _ask(
     seed: int,
     progress: bool | None,
 ) -> Evidence:
-    from wwopt.response.ask import answer_space, ask  # noqa: PLC0415  (loads torch)
+    from wwopt.response.ask import answer_space, ask, labels_of  # noqa: PLC0415  (loads torch)
+    from wwopt.response.language import speaks, surprise  # noqa: PLC0415
 
     unasked: dict[str, str] = {}
     spaces: dict[str, tuple[int, ...]] = {}
     answers: dict[str, NDArray[Any]] = {}
+    surprises: dict[str, float] = {}
     probes: ProbeSet | None = None
     with tqdm(candidates, desc="answers", unit="network", leave=False, delay=0 if progress else 1,
               disable=None if progress is None else not progress) as bar:  # fmt: skip
@@ -161,13 +166,16 @@ def _ask(
                 probes = _more_probes(probes, inputs, spaces[one.name][-1], seed, with_labels=with_labels)
             try:
                 answers[one.name] = ask(model, probes, seed=seed)
+                if len(spaces[one.name]) > 1 and speaks(model):
+                    surprises[one.name] = surprise(model, probes)
             except ValueError as error:
                 unasked[one.name] = one_line(error)
     if probes is None or not answers:
         raise ValueError(f"None of the candidates can be asked: {'; '.join(by_reason(unasked))}")
     if kind == "auto":
         kind = probes.kind or ("values" if _as_its_input(next(iter(spaces.values())), probes) else "auto")
-    return _collect(answers, unasked, losses, kind, probes)
+    found = _collect(answers, unasked, losses, kind, labels_of(probes, next(iter(spaces.values())), seed))
+    return replace(found, surprises=surprises if len(surprises) == len(answers) else {})
 
 
 def _loaded(candidate: Candidate, unasked: dict[str, str]) -> Any:
@@ -220,7 +228,7 @@ def _collect(
     unasked: Mapping[str, str],
     losses: Mapping[str, float],
     kind: AnswerKind,
-    probes: ProbeSet | None,
+    labels: NDArray[Any] | None,
 ) -> Evidence:
     """Keep of each network's answers what they are compared by."""
     broken = {name: NOT_FINITE for name, array in answers.items() if not np.isfinite(array).all()}
@@ -231,7 +239,7 @@ def _collect(
         unasked=unasked,
         broken=broken,
         losses=losses,
-        labels=None if probes is None else probes.labels,
+        labels=labels,
         kind=kind,
         inputs=max((len(array) for array in answers.values()), default=0),
     )

@@ -13,6 +13,7 @@ from wwopt.engine.load_or_analyze import load_or_analyze
 from wwopt.engine.settings import Settings
 from wwopt.ranking.architecture import Architecture, architecture_of
 from wwopt.ranking.by_answers import judge_candidates, metric_of, ordered_by, readable_names, verdict_remarks
+from wwopt.ranking.by_language import CONTEXT, ordered_by_text, text_remarks, texts_of
 from wwopt.ranking.choose_metric import SCORE, Judge, check_metric, choose
 from wwopt.ranking.evidence import Evidence, Losses, gather
 from wwopt.ranking.remarks import cautions, duplicates, strangers
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from wwopt.consensus.answers import AnswerKind
 
 __all__ = ["Ranking", "rank"]
+
+OWN_TEXT = "language models: what context tells each about the next token, in nats, of a text that it writes itself"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Ranking:
         and ``note``. By answers or losses also: ``agreement`` with the vote of the others, ``competence``, the weight
         of the own ``vote``, and ``loss``; ``value`` is higher for a better network then, and has no interval.
     metric : str
-        What the networks are ranked by: a metric of the weights, ``agreement`` or ``loss``.
+        What the networks are ranked by: a metric of the weights, ``agreement`` or ``loss``; of language models
+        ``context`` or ``surprise``.
     reason : str
         Why the networks are ranked by it, or why the first one is chosen.
     warnings : tuple of str
@@ -191,10 +195,15 @@ def rank(
     readable = [candidate for candidate in listed if candidate.name not in faults]
     evidence = gather(readable, inputs, answers, losses, kind=kind, with_labels=with_labels, seed=seed,
                       progress=progress)  # fmt: skip
+    texts = (
+        {}
+        if evidence is not None or metric != "auto" or base is not None
+        else texts_of(readable, seed=seed, progress=progress)
+    )
     analysed = _analyze_all(examined, {"base": base, **options, **_required(metric)}, faults, progress)
     unmeasured = {one.name: reason for one in analysed if (reason := one.analysis.unmeasured)}
     networks = [one for one in analysed if one.name not in unmeasured]
-    enough = networks if evidence is None else analysed
+    enough = networks if evidence is None and not texts else analysed
     _need_one(enough, {name: f"not measured: {reason}" for name, reason in unmeasured.items()} | faults)
     choice = choose(metric, networks or analysed, based=base is not None)
     score = metric if isinstance(metric, Score) else common_score(one.analysis for one in networks or analysed)
@@ -204,6 +213,9 @@ def rank(
     if evidence is not None:
         return _by_evidence(table, evidence, judge, (*duplicates(networks), *unreadable))
     wrong = (*duplicates(networks), *strangers(analysed), *unreadable)
+    if texts:
+        ordered = ordered_by_text(table, texts)
+        return Ranking(ordered, CONTEXT, OWN_TEXT, (*text_remarks(ordered), *wrong), wrong)
     return Ranking(table, choice.metric, choice.reason, (*cautions(choice, networks, table), *wrong), wrong)
 
 
@@ -212,7 +224,7 @@ def _by_evidence(table: pd.DataFrame, evidence: Evidence, judge: Judge, wrong: t
     verdict = judge_candidates(table, evidence, judge.sign)
     ordered = ordered_by(verdict, table, evidence)
     remarks = (*verdict_remarks(verdict, ordered, evidence, readable_names(table)), *wrong)
-    return Ranking(ordered, metric_of(verdict), verdict.reason, remarks, wrong, verdict.rung, verdict)
+    return Ranking(ordered, metric_of(verdict, evidence), verdict.reason, remarks, wrong, verdict.rung, verdict)
 
 
 def _examine(candidates: Sequence[Candidate], settings: Settings) -> tuple[list[_Examined], dict[str, str]]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from wwopt.arrays import Floats
     from wwopt.response.probe_set import ProbeSet
 
-__all__ = ["answer_space", "ask"]
+__all__ = ["answer_space", "ask", "labels_of"]
 
 BATCH = 128  # inputs in a forward pass
 OUTPUTS = 1 << 24  # numbers in the outputs of a forward pass: fewer inputs go through a model with a large vocabulary
@@ -94,6 +94,44 @@ def answer_space(model: nn.Module, probes: ProbeSet) -> tuple[int, ...]:
     (3,)
     """
     return _space(Runner(model), probes)
+
+
+def labels_of(probes: ProbeSet, space: tuple[int, ...], seed: int = 0) -> NDArray[Any] | None:
+    """Return the labels of what `ask` keeps: one of each input, or of each position that is kept.
+
+    Parameters
+    ----------
+    probes : ProbeSet
+        Read with labels.
+    space : tuple of int
+        As `answer_space` returns it.
+    seed : int
+        As it was given to `ask`.
+
+    Returns
+    -------
+    ndarray or None
+        None where there are no labels of this shape, or some are negative, which marks what has none.
+
+    Examples
+    --------
+    >>> from wwopt.response.probe_set import ProbeSet
+    >>> labels_of(ProbeSet.of((torch.randn(100, 8), torch.arange(100)), with_labels=True), (3,)).shape
+    (100,)
+    """
+    labels = probes.labels
+    if labels is None or (labels.dtype.kind in "iu" and (labels < 0).any()):
+        return None
+    flat = labels.reshape(len(labels), -1)
+    if flat.shape[1] != (space[0] if len(space) > 1 else 1):
+        return None
+    if len(space) < 2:
+        return flat[:, 0]
+    count, kept = _positions(len(probes), *space), dict[int, Any]()
+    for numbers, batch in probes.batches(BATCH):
+        rows = _sampled(torch.as_tensor(flat[numbers])[..., None], numbers, _mask(batch), count, seed)
+        kept.update(zip(numbers, rows[..., 0].numpy(), strict=True))
+    return np.stack([kept[number] for number in range(len(probes))])
 
 
 def _space(runner: Runner, probes: ProbeSet) -> tuple[int, ...]:

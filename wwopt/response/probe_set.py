@@ -141,6 +141,14 @@ class ProbeSet:
                 digest.update(part.contiguous().numpy().tobytes())
         return digest.hexdigest()[:16]
 
+    @cached_property
+    def _groups(self) -> list[list[int]]:
+        """Numbers of the inputs of each shape, the largest first."""
+        groups: defaultdict[Any, list[int]] = defaultdict(list)
+        for number, one in enumerate(self.inputs):
+            groups[_shape(one)].append(number)
+        return [groups[shape] for shape in sorted(groups, key=lambda shape: (-_size(shape), shape))]
+
     def first(self, count: int) -> ProbeSet:
         """Return the first inputs: a random sample, where these were drawn at random."""
         labels = None if self.labels is None else self.labels[:count]
@@ -148,11 +156,7 @@ class ProbeSet:
 
     def batches(self, size: int) -> Iterator[tuple[list[int], Tensor | dict[str, Tensor]]]:
         """Yield batches of inputs of one shape, the largest first, each with the numbers of its inputs."""
-        groups: defaultdict[Any, list[int]] = defaultdict(list)
-        for number, one in enumerate(self.inputs):
-            groups[_shape(one)].append(number)
-        for shape in sorted(groups, key=lambda shape: (-_size(shape), shape)):
-            numbers = groups[shape]
+        for numbers in self._groups:
             for start in range(0, len(numbers), size):
                 part = numbers[start : start + size]
                 yield part, _batch_of([self.inputs[number] for number in part])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -57,10 +59,8 @@ class Runner:
         ValueError
             The model fails on these inputs, or its output is no tensor of floats with a row for each.
         """
-        devices = [self.device] if self.device.type == "cuda" else []
         try:
-            with torch.random.fork_rng(devices), torch.no_grad():
-                torch.manual_seed(seed)
+            with self._own_random_state(seed), torch.no_grad():
                 if isinstance(batch, dict):
                     output = self.model(**{name: self._moved(part) for name, part in batch.items()})
                 else:
@@ -74,6 +74,21 @@ class Runner:
         if outputs is None:
             raise ValueError(f"its output is no tensor of floats with a row for each input, but {_described(output)}")
         return outputs if outputs.dtype == torch.float64 else outputs.float()
+
+    @contextmanager
+    def _own_random_state(self, seed: int) -> Iterator[None]:
+        """Seed the generators that the model may draw from; `torch.manual_seed` would note where it was called."""
+        generators = [torch.default_generator]
+        if self.device.type == "cuda":
+            generators.append(torch.cuda.default_generators[self.device.index or 0])
+        states = [one.get_state() for one in generators]
+        try:
+            for one in generators:
+                one.manual_seed(seed)
+            yield
+        finally:
+            for one, state in zip(generators, states, strict=True):
+                one.set_state(state)
 
     def takes(self, batch: Batch) -> bool:
         """Whether the model runs on a batch."""
