@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from wwopt.consensus import agreement
     from wwopt.engine.analyze import analyze
     from wwopt.engine.inspect import Inspection, inspect
+    from wwopt.low_rank import AdapterAnalysis, analyze_adapter
     from wwopt.ranking import Ranking, rank
     from wwopt.score import AlignmentScore, AlphaScore, ResponseScore, Score, default_score
     from wwopt.tracking import Tracker
 
 __version__ = "0.1.0"
 __all__ = [
+    "AdapterAnalysis",
     "AlignmentScore",
     "AlphaScore",
     "Analysis",
@@ -29,6 +31,7 @@ __all__ = [
     "Tracker",
     "agreement",
     "analyze",
+    "analyze_adapter",
     "compare",
     "default_score",
     "inspect",
@@ -41,6 +44,7 @@ _ROOMS = {  # as imported above, for type checkers
     "wwopt.consensus": ["agreement"],
     "wwopt.engine.analyze": ["analyze"],
     "wwopt.engine.inspect": ["Inspection", "inspect"],
+    "wwopt.low_rank": ["AdapterAnalysis", "analyze_adapter"],
     "wwopt.ranking": ["Ranking", "rank"],
     "wwopt.score": ["AlignmentScore", "AlphaScore", "ResponseScore", "Score", "default_score"],
     "wwopt.tracking": ["Tracker"],

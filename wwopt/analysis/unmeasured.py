@@ -18,6 +18,7 @@ ADVICE = {
     r"quantized|dtype": "Analyse the model as it was before it was quantised.",
     r"not initialised": "Call the model once, so that its lazy layers know their shapes.",
     r"DoRA": "",
+    r"low-rank adapter": "`wwopt adapter` has the table that fits an adapter.",
     r"base model": "Check that `base` is the model that this one was tuned from.",
     r"FSDP|several devices": "Gather a full state dict and analyse that.",
 }

@@ -10,24 +10,14 @@ import typer
 from typer.exceptions import TyperException
 
 from wwopt import __version__
-from wwopt.cli.commands import analyze, compare, demo, inspect, rank, report, select, sync, verify, watch
+from wwopt.cli.commands import adapter, analyze, compare, demo, inspect, rank, report, select, sync, verify, watch
 from wwopt.cli.console import examples, warn
 from wwopt.cli.exit_codes import BAD_INPUT, DONE, INTERRUPTED
 
 __all__ = ["app", "run"]
 
-COMMANDS = (
-    inspect,
-    analyze,
-    rank,
-    compare,
-    watch,
-    report,
-    demo,
-    select,
-    sync,
-    verify,
-)  # in the order of `wwopt --help`
+# In the order of `wwopt --help`.
+COMMANDS = (inspect, analyze, rank, compare, adapter, watch, report, demo, select, sync, verify)
 
 app = typer.Typer(
     name="wwopt", no_args_is_help=True, rich_markup_mode="rich", pretty_exceptions_enable=False, suggest_commands=True

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wwopt.spectra import eigenvalues, row_blocks
+from wwopt.weights import LowRank
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +117,9 @@ def stored_shape(matrix: WeightMatrix) -> tuple[int, int]:
 
 
 def as_stored(matrix: WeightMatrix) -> Values:
-    """Read a layer as one matrix (rows, columns * k), as the source stores it."""
+    """Read a layer as one matrix (rows, columns * k), as the source stores it; of an adapter what it adds."""
+    if isinstance(matrix.read, LowRank):
+        return matrix.scale * matrix.read.product
     stack = matrix.read()
     stack = stack.swapaxes(1, 2) if matrix.transposed else stack
     flat: Values = stack[0] if len(stack) == 1 else stack.transpose(1, 2, 0).reshape(stack.shape[1], -1)

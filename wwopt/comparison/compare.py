@@ -159,7 +159,7 @@ def _chosen(weights: Weights, include: Any, exclude: Any) -> list[WeightMatrix]:
 
 
 def _versions(before: Weights, after: Weights, pairs: Mapping[str, Pair], executor: Executor | None) -> Versions:
-    whole = {name: pair for name, pair in pairs.items() if pair[0].rank is None and pair[1].rank is None}
+    whole = {name: pair for name, pair in pairs.items() if (pair[0].rank is None) == (pair[1].rank is None)}
     tasks = sorted(whole.values(), key=lambda pair: -_cost(pair[0]))
     results = run(
         _measure,

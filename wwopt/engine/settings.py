@@ -88,7 +88,8 @@ class Settings:
         if self.exclude is not None and _matches(matrix.name, self.exclude):
             return "in `exclude`"
         if matrix.num_evals < self.min_evals:
-            return f"{matrix.num_evals} eigenvalues, fewer than min_evals={self.min_evals}"
+            few = f"{matrix.num_evals} eigenvalues, fewer than min_evals={self.min_evals}"
+            return few if matrix.rank is None else f"a low-rank adapter with {few}"
         if self.max_evals is not None and matrix.num_evals > self.max_evals:
             return f"{matrix.num_evals} eigenvalues, more than max_evals={self.max_evals}"
         return None

@@ -11,13 +11,16 @@ from wwopt.weights.formats.nested import weights_in
 from wwopt.weights.formats.onnx import is_onnx_model
 from wwopt.weights.formats.suffixes import CHECKPOINT_SUFFIXES
 from wwopt.weights.hubs import is_remote
+from wwopt.weights.matrices.adapters import Merged
 from wwopt.weights.matrices.aligned_names import Aligned, align_names
 from wwopt.weights.matrices.difference import subtract
 from wwopt.weights.matrices.faults import Fault, find_faults
 from wwopt.weights.matrices.fused import GATES
+from wwopt.weights.matrices.lora import LowRank
 from wwopt.weights.matrices.matrix import WeightMatrix, Weights
 from wwopt.weights.open import open_weights, read_file
 from wwopt.weights.tensors.names import leaf_of
+from wwopt.weights.tensors.readers import Stacked
 from wwopt.weights.tensors.tensor import NamedTensor
 
 __all__ = [
@@ -27,7 +30,10 @@ __all__ = [
     "WEIGHT_FILES",
     "Aligned",
     "Fault",
+    "LowRank",
+    "Merged",
     "NamedTensor",
+    "Stacked",
     "WeightMatrix",
     "Weights",
     "align_names",

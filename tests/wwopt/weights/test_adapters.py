@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -147,14 +148,17 @@ def test_tensors_alone_do_not_tell_the_scale():
 
 
 def test_what_cannot_be_merged_is_refused():
-    """DoRA, other kinds of adapters and shapes that do not fit are one line that names the layer and the way out."""
+    """Other kinds of adapters and shapes that do not fit are one line that names the layer and the way out."""
     model, layer, _ = adapted()
-    layer.lora_magnitude_vector = nn.ModuleDict({"default": nn.Linear(80, 1, bias=False)})
-    for source in (model, model.state_dict()):
-        with pytest.raises(
-            ValueError, match=r"q is adapted by DoRA .* Analyse what `model.merge_and_unload\(\)` returns"
-        ):
-            wwopt.analyze(source)
+    layer.hada_w1_a = nn.ParameterDict({"default": torch.ones(80, 4)})
+    with pytest.raises(
+        ValueError, match=r"q is adapted by more than LoRA .* Analyse what `model.merge_and_unload\(\)` returns"
+    ):
+        wwopt.analyze(model.state_dict())
+    model, layer, _ = adapted()
+    layer.lora_magnitude_vector = nn.ModuleDict({"default": nn.Linear(33, 1, bias=False)})
+    with pytest.raises(ValueError, match="q is adapted by DoRA in a way that cannot be merged"):
+        wwopt.analyze(model)
     model, layer, _ = adapted()
     layer.lora_A["default"] = nn.Linear(32, 4, bias=False)
     with pytest.raises(ValueError, match="q has factors of LoRA whose product is not of its shape"):
@@ -176,3 +180,34 @@ def test_the_difference_to_the_model_without_peft_is_the_change():
     analysis = wwopt.analyze(model, base=base, include="q")
     expected = np.linalg.norm(layer.change.detach()) ** 2
     assert analysis.details.loc[0, "norm"] == pytest.approx(expected, rel=1e-4)
+
+
+class Tuned(nn.Module):
+    """A layer of each kind that PEFT adapts; that of GPT-2 keeps its inputs first."""
+
+    def __init__(self):
+        super().__init__()
+        from transformers.pytorch_utils import Conv1D
+
+        self.q, self.c, self.g = nn.Linear(64, 80), nn.Conv2d(20, 24, 3), Conv1D(96, 64)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # PEFT's own
+@pytest.mark.parametrize("changes", [{}, {"use_dora": True}, {"use_rslora": True}], ids=["LoRA", "DoRA", "rsLoRA"])
+def test_a_model_of_peft_is_what_its_merge_gives(changes):
+    """Against PEFT itself: the merged weights of layers of each kind, of a module and of a state dict of scale 1."""
+    peft = pytest.importorskip("peft")
+    torch.manual_seed(0)
+    config = peft.LoraConfig(r=4, lora_alpha=4, target_modules=["q", "c", "g"], fan_in_fan_out=False, **changes)
+    model = peft.get_peft_model(Tuned(), config)
+    for name, parameter in model.named_parameters():
+        if "lora_" in name:
+            parameter.data += 0.1 * torch.randn_like(parameter)
+    sources = [model] + ([] if "use_rslora" in changes else [model.state_dict()])
+    merged = wwopt.analyze(copy.deepcopy(model).merge_and_unload(), min_evals=2)
+    for source in sources:
+        found = wwopt.analyze(source, min_evals=2)
+        assert found.details["name"].tolist() == ["q", "c", "g"]
+        for layer in merged.spectra:
+            np.testing.assert_allclose(found.spectra[layer], merged.spectra[layer], rtol=1e-4, atol=1e-6)

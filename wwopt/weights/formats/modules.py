@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +37,7 @@ LAYER_TYPES: dict[type[torch.nn.Module], str] = {
 }
 WEIGHT = ("weight", "weight_orig", "weight_v")  # of a layer, also as it is kept by pruning and weight norm
 OF_TORCH = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
+DORA = re.compile(r"Dora(Linear|Conv[123]d)Variant")  # PEFT's, of weights with a row for each output
 PARAMETRIZATIONS = "parametrizations"
 
 
@@ -82,7 +84,8 @@ def adapted_layers(model: torch.nn.Module) -> dict[str, AdaptedLayer]:
 def _adapted(path: str, layer: Any) -> AdaptedLayer:
     names = [] if getattr(layer, "disable_adapters", False) else _active(layer)
     variants = getattr(layer, "lora_variant", None) or {}
-    special = [type(variants[name]).__name__ for name in names if name in variants]
+    kinds = [type(variants[name]).__name__ for name in names if name in variants]
+    special = kinds if len(names) > 1 else [kind for kind in kinds if not DORA.fullmatch(kind)]
     if hasattr(layer, "parameter_name") or (names and not hasattr(layer, "scaling")):
         special.append(f"{type(layer).__module__}.{type(layer).__name__}")
     if special:

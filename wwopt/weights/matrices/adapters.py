@@ -23,14 +23,17 @@ __all__ = ["Merged", "merge_adapters"]
 
 Adapters = dict[str, dict[str, "NamedTensor"]]  # by adapter and factor
 BASE = re.compile(r"(?P<layer>.*)\.base_layer\.(?P<leaf>.*)$")
-FACTOR = re.compile(r"(?P<layer>.*)\.lora_(embedding_)?(?P<factor>[AB])\.(?P<adapter>[^.]+)(\.weight)?$")
+FACTOR = re.compile(
+    r"(?P<layer>.*)\.lora_(?:(embedding_)?(?P<factor>[AB])|(?P<magnitude>magnitude_vector))\.(?P<adapter>[^.]+)(\.weight)?$"
+)
+MAGNITUDE = "magnitude"
 REPLACED = re.compile(r"(?P<layer>.*)\.(original_module|modules_to_save\.(?P<adapter>[^.]+))\.(?P<leaf>.*)$")
 UNKNOWN_SCALE = "merged with a scale of 1, since tensors alone do not tell it; analyse the module for the true one"
 
 
 @dataclass(frozen=True)
 class Merged:
-    """Weight ``W + sum scale B A``.
+    """Weight ``W + sum scale B A``; of DoRA each row of it is scaled to its own length.
 
     Attributes
     ----------
@@ -40,11 +43,14 @@ class Merged:
         Reads B and A of each adapter, and its scale.
     transposed : bool
         Whether W is stored as the transpose of ``B A``.
+    magnitude : callable, optional
+        Reads the lengths of the rows, of DoRA (Liu et al. 2024, arXiv 2402.09353, equation 5).
     """
 
     base: Read
     factors: tuple[tuple[Read, Read, float], ...]
     transposed: bool = False
+    magnitude: Read | None = None
 
     def __call__(self) -> Values:
         """Return the weight, a copy in the base's type, at least float32."""
@@ -55,7 +61,14 @@ class Merged:
             with np.errstate(over="ignore", invalid="ignore"):  # what is not finite stays so
                 change = B.reshape(len(B), -1) @ A.reshape(len(A), -1)
                 merged += scale * (change.T if self.transposed else change).reshape(merged.shape)
-        return merged
+        return merged if self.magnitude is None else self._with_lengths(merged, self.magnitude())
+
+    def _with_lengths(self, merged: Values, magnitude: Values) -> Values:
+        rows = merged.T if self.transposed else merged.reshape(len(merged), -1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            factors = magnitude.reshape(-1, 1).astype(merged.dtype) / np.linalg.norm(rows, axis=1, keepdims=True)
+            turned: Values = (rows * factors).T if self.transposed else (rows * factors).reshape(merged.shape)
+        return turned
 
 
 def merge_adapters(
@@ -90,7 +103,8 @@ def merge_adapters(
     for tensor in _in_use(tensors):
         match = FACTOR.match(tensor.name)
         if match is not None and match["layer"] in bases:
-            factors.setdefault(match["layer"], {}).setdefault(match["adapter"], {})[match["factor"]] = tensor
+            part = match["factor"] or MAGNITUDE
+            factors.setdefault(match["layer"], {}).setdefault(match["adapter"], {})[part] = tensor
         else:
             _check_known(tensor, bases)
             kept.append(tensor)
@@ -107,8 +121,9 @@ def _check_known(tensor: NamedTensor, bases: Container[str]) -> None:
     layer = next((name for end in range(1, len(parts)) if (name := ".".join(parts[:end])) in bases), None)
     if layer is not None:
         part = tensor.name.removeprefix(f"{layer}.")
-        kind = f"DoRA ({part})" if part.startswith("lora_magnitude_vector") else f"more than LoRA ({part})"
-        raise ValueError(f"{_short(layer)} is adapted by {kind}, which cannot be merged here. {WAY_OUT}.")
+        raise ValueError(
+            f"{_short(layer)} is adapted by more than LoRA ({part}), which cannot be merged here. {WAY_OUT}."
+        )
 
 
 def _in_use(tensors: Sequence[NamedTensor]) -> list[NamedTensor]:
@@ -146,8 +161,21 @@ def _merged(
     if not (plain or turned):
         raise ValueError(f"{_short(layer)} has factors of LoRA whose product is not of its shape. {WAY_OUT}.")
     readers = tuple((B.read, A.read, scale) for B, A, scale in products if B and A)
-    read = Merged(tensor.read, readers, transposed=turned and (about.transposed or not plain))
+    read = Merged(
+        tensor.read, readers, turned and (about.transposed or not plain), _lengths(layer, pairs, active, tensor)
+    )
     return replace(named, read=read, dtype="float64" if tensor.dtype == "float64" else "float32")
+
+
+def _lengths(layer: str, pairs: Adapters, active: Container[str], tensor: NamedTensor) -> Read | None:
+    """Find the lengths of the rows that DoRA sets; None for LoRA."""
+    lengths = [parts[MAGNITUDE] for name, parts in pairs.items() if name in active and MAGNITUDE in parts]
+    if not lengths:
+        return None
+    sizes = [size for size in lengths[0].shape if size > 1]
+    if len(lengths) > 1 or sizes not in ([tensor.shape[0]], [tensor.shape[-1]]):
+        raise ValueError(f"{_short(layer)} is adapted by DoRA in a way that cannot be merged here. {WAY_OUT}.")
+    return lengths[0].read
 
 
 def _product_shape(B: NamedTensor | None, A: NamedTensor | None) -> tuple[int, ...] | None:

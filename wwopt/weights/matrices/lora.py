@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from wwopt.arrays import Floats
+    from wwopt.arrays import Floats, Values
     from wwopt.weights.tensors.tensor import NamedTensor, Read
 
 __all__ = ["CONFIG", "LowRank", "read_adapter"]
@@ -48,6 +48,13 @@ class LowRank:
         cores = [left @ _triangular(A[:, :, place].T).T for place in range(A.shape[2])]
         tall: Floats = np.stack([core if core.shape[0] >= core.shape[1] else core.T for core in cores])
         return tall
+
+    @property
+    def product(self) -> Values:
+        """The product as it would be stored, shape (outputs, inputs * positions)."""
+        B, A = self.B(), self.A()
+        whole: Values = B.reshape(len(B), -1).astype(np.float32) @ A.reshape(len(A), -1).astype(np.float32)
+        return whole
 
 
 def _triangular(factor: Floats) -> Floats:
@@ -111,7 +118,18 @@ def _product(layer: str, pair: dict[str, NamedTensor], config: dict[str, Any]) -
     k, sides = math.prod(A.shape[2:]), sorted((B.shape[0], A.shape[1]))
     rank = min(A.shape[0], *sides)
     scale = _scale(layer, A.shape[0], config) * (math.sqrt(0.5) if len(A.shape) == 4 else 1)
-    return WeightMatrix(layer, "lora", k, sides[1], sides[0], LowRank(B.read, A.read), scale, rank, dtype=A.dtype)
+    return WeightMatrix(
+        layer,
+        "lora",
+        k,
+        sides[1],
+        sides[0],
+        LowRank(B.read, A.read),
+        scale,
+        rank,
+        B.shape[0] < A.shape[1],
+        dtype=A.dtype,
+    )
 
 
 def _scale(layer: str, r: int, config: dict[str, Any]) -> float:
