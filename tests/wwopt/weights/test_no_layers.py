@@ -84,6 +84,10 @@ NO_WEIGHTS = {
     "q_norm.weight": (torch.rand(64, 80) + 0.5, "of a normalisation"),  # Cohere: a gain for each head
     "body.3.weight": (torch.rand(8, 60, 60) + 0.5, "of a normalisation"),  # LayerNorm([C, H, W], bias=False)
     "conv.bias": (torch.randn(64, 80), "a bias of several axes"),  # one for each place
+    "noisy.weight_epsilon": (torch.randn(64, 80), "noise that is drawn anew"),  # Rainbow
+    "fc.weight_integer": (torch.randn(80, 70), "a copy kept beside the weight"),  # I-BERT
+    "rotary_emb.inv_freq": (1e4 ** -torch.linspace(0, 1, 60), "a table of rotary"),
+    "spectrogram.window": (torch.hann_window(400), "a Fourier basis or a bank"),
 }
 
 

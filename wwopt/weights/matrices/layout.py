@@ -11,7 +11,7 @@ from wwopt.weights.matrices.adapters import merge_adapters
 from wwopt.weights.matrices.fused import split
 from wwopt.weights.matrices.kernels import is_kernel, joined
 from wwopt.weights.matrices.matrix import WeightMatrix, Weights
-from wwopt.weights.matrices.not_weights import reason_not_a_weight
+from wwopt.weights.matrices.not_weights import reason_not_a_bias, reason_not_a_weight
 from wwopt.weights.matrices.reparametrized import restore_weights
 from wwopt.weights.matrices.table_values import MASK
 from wwopt.weights.quantization.restore import restore_quantized
@@ -152,7 +152,7 @@ def _reason_to_skip(  # noqa: PLR0911  (a chain of early returns)
     if tensor.shape and 0 in tensor.shape and tensor.unusable is None:
         return f"empty, shape {tuple(tensor.shape)}{EMPTY if len(tensor.shape) == 1 else ''}"
     if len(tensor.shape) < 2:
-        return None
+        return reason_not_a_bias(_path(layer, tensor)) if tensor.shape and is_weight_dtype(tensor.dtype) else None
     if tensor.unusable is not None:
         return tensor.unusable
     if tensor.same_as is not None:

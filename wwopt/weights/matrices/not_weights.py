@@ -10,11 +10,11 @@ from wwopt.weights.tensors.dtypes import is_weight_dtype
 from wwopt.weights.tensors.names import WEIGHTS
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Mapping
 
     from wwopt.weights.tensors.tensor import NamedTensor
 
-__all__ = ["NORMALIZATION", "reason_not_a_weight"]
+__all__ = ["NORMALIZATION", "reason_not_a_bias", "reason_not_a_weight"]
 
 NORMALIZATION = "normalization"  # as a layer's type, where a module tells it
 BUFFER = "a buffer of the module, not a weight"
@@ -25,16 +25,22 @@ GAIN = "of a normalisation over several axes, not a weight"
 EXPERT_BIAS = "a bias for each expert, not a weight"
 QUEUE = "a queue of features, not a weight"
 AVERAGED = "a codebook that averages move, not a weight"
+COPY = "a copy kept beside the weight"
 STATISTIC = "a running statistic, not a weight"
+
+ROTARY = "a table of rotary or sinusoidal positions, which is not learned"
+BASIS = "a Fourier basis or a bank of filters, which is not learned"
+ONE_DIMENSION = (ROTARY, BASIS)
 
 NAMES = {  # of the last part of a name
     r"(.*_)?mask|tril|triu|causal": MASK,
     r"(original_)?inv_freq|freqs?(_(cis|cos|sin))?|(cos|sin)(_?cached?)?|rope(_cache|_cos|_sin)?|rotary_(cos|sin)"
-    r"|sinusoid.*": "a table of rotary or sinusoidal positions, which is not learned",
+    r"|sinusoid.*": ROTARY,
     r"(.*_)?queue(_.*)?|(.*_)?bank": QUEUE,
     r"(mel|fft|dft|stft|fourier|dct|forward|inverse)_?(basis(_buffer)?|bases|filters?|filterbanks?|fb|mat|matrix|window)"
-    r"|melW|fb|fbanks?|filterbanks?|(.*_)?window": "a Fourier basis or a bank of filters, which is not learned",
+    r"|melW|fb|fbanks?|filterbanks?|(.*_)?window": BASIS,
     r"anchors?(_grid|_points)?|alibi(_slopes)?|noise_const|(.*_)?(gaussian|projection)_matrix": "a constant, no weight",
+    r"(weight_)?(epsilon|eps|noise)": "noise that is drawn anew, not a weight",  # of noisy layers
     r"running_\w+": STATISTIC,
 }
 GAINS, BIASES = ("weight", "scale", "gamma", "gain"), ("bias", "offset", "beta")
@@ -62,10 +68,16 @@ def reason_not_a_weight(tensor: NamedTensor, path: str, others: Mapping[str, Nam
     return (
         _by_neighbours(tensor, owner, leaf, beside)
         or _by_name(tensor, path, leaf)
-        or _by_companions(owner, leaf, others)
+        or _by_companions(tensor.shape, owner, leaf, others)
         or (kind_of_values(tensor) if _is_doubtful(tensor, path, leaf) else None)
         or (BUFFER if tensor.buffer else None)
     )
+
+
+def reason_not_a_bias(path: str) -> str | None:
+    """Say why a tensor of one dimension is no bias and no gain: a table of frequencies, a window; else None."""
+    leaf = path.rpartition(".")[-1]
+    return next((reason for names, reason in KINDS if reason in ONE_DIMENSION and names.fullmatch(leaf)), None)
 
 
 def _by_neighbours(tensor: NamedTensor, owner: str, leaf: str, beside: Mapping[str, NamedTensor]) -> str | None:
@@ -97,8 +109,10 @@ def _by_name(tensor: NamedTensor, path: str, leaf: str) -> str | None:
     return next((reason for names, reason in KINDS if names.fullmatch(leaf)), None)
 
 
-def _by_companions(owner: str, leaf: str, others: Container[str]) -> str | None:
+def _by_companions(shape: tuple[int, ...], owner: str, leaf: str, others: Mapping[str, NamedTensor]) -> str | None:
     start = owner and f"{owner}."
+    if leaf.startswith("weight_") and f"{start}weight" in others and others[f"{start}weight"].shape == shape:
+        return COPY
     if f"{start}{leaf}_avg" in others or (leaf.endswith("_avg") and f"{start}{leaf.removesuffix('_avg')}" in others):
         return AVERAGED
     return QUEUE if f"{start}{leaf}_ptr" in others or f"{start}ptr_{leaf}" in others else None
