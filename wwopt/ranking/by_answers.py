@@ -10,6 +10,7 @@ import numpy as np
 
 from wwopt.consensus import Verdict, choose
 from wwopt.ranking.by_language import SURPRISE, by_surprise
+from wwopt.ranking.choose_metric import SCORE
 from wwopt.ranking.rows import BROKEN, NOT_ASKED, NOT_MEASURED, RANKED, UNREADABLE
 from wwopt.text import by_reason
 
@@ -27,6 +28,7 @@ RUNGS = {
     "inputs and loss": "weights, unlabelled inputs and the training loss",
 }
 ORDER = (RANKED, BROKEN, NOT_ASKED, UNREADABLE)
+AGREEMENT, LOSS = "agreement", "loss"
 FEW_INPUTS = 100  # below it a share of agreement is known to 0.05 at best
 
 
@@ -89,13 +91,22 @@ def ordered_by(verdict: Verdict, table: pd.DataFrame, evidence: Evidence) -> pd.
     return table.assign(rank=np.where(counted, np.arange(1, len(table) + 1), math.nan))
 
 
-def metric_of(verdict: Verdict, evidence: Evidence) -> str:
-    """What the candidates are ordered by, in a word."""
+def metric_of(verdict: Verdict, table: pd.DataFrame, evidence: Evidence, sign: int) -> str:
+    """Say in a word what the candidates are ordered by: where answers cannot tell, perhaps the loss or the score alone.
+
+    Parameters
+    ----------
+    verdict : Verdict
+        Of `judge_candidates`, by the same ``table``, ``evidence`` and ``sign``.
+    """
     if evidence.surprises:
         return SURPRISE
-    if verdict.can_tell:
-        return "agreement"
-    return "loss" if "loss" in verdict.rung else "score"
+    names, values = readable_names(table), np.asarray(verdict.values)
+    known = {LOSS: [-evidence.losses.get(name, math.nan) for name in names],
+             SCORE: [-sign * float(table["value"][name]) for name in names]}  # fmt: skip
+    judged = np.isfinite(values)
+    alone = (what for what, numbers in known.items() if np.array_equal(values[judged], np.array(numbers)[judged]))
+    return AGREEMENT if verdict.can_tell else next(alone, AGREEMENT)
 
 
 def verdict_remarks(verdict: Verdict, table: pd.DataFrame, evidence: Evidence, names: Sequence[str]) -> Iterator[str]:

@@ -140,8 +140,8 @@ def rank(
         What the outputs are. "auto": several are classes, one is a value, unless labels that came with the inputs tell
         otherwise by their type, or the outputs are as many as the pixels of an input.
     with_labels : bool
-        Let the labels that come with the inputs, perhaps wrong ones, tell whether the training loss can be believed.
-        They have no part in the vote.
+        Count how often the vote contradicts the labels that come with the inputs, perhaps wrong ones, for
+        ``verdict.contradiction``. The order stays the same.
     base : as a source, optional
         What all networks were fine-tuned from: the differences to it are compared.
     seed : int
@@ -224,7 +224,9 @@ def _by_evidence(table: pd.DataFrame, evidence: Evidence, judge: Judge, wrong: t
     verdict = judge_candidates(table, evidence, judge.sign)
     ordered = ordered_by(verdict, table, evidence)
     remarks = (*verdict_remarks(verdict, ordered, evidence, readable_names(table)), *wrong)
-    return Ranking(ordered, metric_of(verdict, evidence), verdict.reason, remarks, wrong, verdict.rung, verdict)
+    return Ranking(
+        ordered, metric_of(verdict, table, evidence, judge.sign), verdict.reason, remarks, wrong, verdict.rung, verdict
+    )
 
 
 def _examine(candidates: Sequence[Candidate], settings: Settings) -> tuple[list[_Examined], dict[str, str]]:

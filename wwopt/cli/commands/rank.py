@@ -60,7 +60,7 @@ def rank(
     ] = "auto",
     with_labels: Annotated[
         bool,
-        _evidence("Let an array 'labels' in the file of inputs tell whether the losses can be believed; no vote."),
+        _evidence("Count how often the vote contradicts an array 'labels' in the file of inputs."),
     ] = False,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="Print the whole table as CSV.")] = False,
