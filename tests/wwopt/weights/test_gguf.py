@@ -134,6 +134,39 @@ def test_experts_and_fused_attention(tmp_path):
     np.testing.assert_array_equal(found["blk.0.attn_qkv.k"], qkv[32:64])
 
 
+def permuted(W, heads):
+    """Rows as llama.cpp's converter lays those of a Llama's queries and keys, for its rotary embedding."""
+    return W.reshape(heads, 2, len(W) // heads // 2, -1).swapaxes(1, 2).reshape(W.shape)
+
+
+def test_quantised_copy_of_a_llama(tmp_path):
+    """A good Q8_0 copy of a model of Hugging Face matches it layer by layer, and nothing in it is a fault."""
+    layers = {
+        "self_attn.q_proj": ("attn_q", normal(64, 64, seed=1)),
+        "self_attn.k_proj": ("attn_k", normal(32, 64, seed=2)),
+        "self_attn.v_proj": ("attn_v", normal(32, 64, seed=3)),
+        "self_attn.o_proj": ("attn_output", normal(64, 64, seed=4)),
+        "mlp.gate_proj": ("ffn_gate", normal(96, 64, seed=5)),
+        "mlp.up_proj": ("ffn_up", normal(96, 64, seed=6)),
+        "mlp.down_proj": ("ffn_down", normal(64, 96, seed=7)),
+    }
+    original = {f"model.layers.0.{name}.weight": W for name, (_, W) in layers.items()}
+    original |= {"model.embed_tokens.weight": normal(70, 64, seed=8), "lm_head.weight": normal(70, 64, seed=9)}
+    original |= {"model.layers.0.input_layernorm.weight": np.ones(64, np.float32)}
+    tensors = {"token_embd.weight": original["model.embed_tokens.weight"], "output.weight": original["lm_head.weight"]}
+    for own, W in layers.values():
+        heads = {"attn_q": 4, "attn_k": 2}.get(own)
+        tensors[f"blk.0.{own}.weight"] = W if heads is None else permuted(W, heads)
+    quantised = {name: (gguf.quants.quantize(W, Kind.Q8_0), Kind.Q8_0) for name, W in tensors.items()}
+    quantised["blk.0.attn_norm.weight"] = (np.ones(64, np.float32), None)
+    heads = {"llama.attention.head_count": 4, "llama.attention.head_count_kv": 2}
+    path = write(tmp_path / "m-Q8_0.gguf", quantised, **heads)
+    comparison = wwopt.compare(original, path, min_evals=10**6)
+    assert comparison.ok
+    assert comparison.table["distance"].dropna().between(0, 0.02).all()
+    assert comparison.table["distance"].notna().sum() == len(tensors)
+
+
 def test_alignment(tmp_path):
     """Values begin where the file's own alignment says."""
     path = tmp_path / "m.gguf"

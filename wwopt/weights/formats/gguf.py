@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import mmap
+import re
 import struct
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -17,17 +18,21 @@ from wwopt.weights.tensors.readers import InArray, InFile
 from wwopt.weights.tensors.tensor import NamedTensor
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from wwopt.arrays import Values
+    from wwopt.weights.tensors.tensor import Read
 
-__all__ = ["InBlocks", "is_gguf", "read_gguf"]
+__all__ = ["InBlocks", "Unpermuted", "is_gguf", "read_gguf"]
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 MOST_DIMENSIONS = 4
 LONGEST_NAME = 1 << 16  # bytes
-ALIGNMENT = "general.alignment"
+ALIGNMENT, ARCHITECTURE = "general.alignment", "general.architecture"
+LLAMA, HEADS, KEY_HEADS = f"{ARCHITECTURE}=llama", "llama.attention.head_count", "llama.attention.head_count_kv"
+PERMUTED = re.compile(r"blk\.\d+\.attn_(?P<part>[qk])\.weight")
 NUMBERS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<B", 10: "<Q", 11: "<q", 12: "<d"}
 TEXT, ARRAY = 8, 9
 SMALLEST_ENTRY = 13  # bytes of a key without a name and a value of a byte; an entry of a tensor has more
@@ -95,6 +100,20 @@ class InBlocks:
 
 
 @dataclass(frozen=True)
+class Unpermuted:
+    """Rows in the order of the original: llama.cpp takes turns between the two halves of each head of a Llama."""
+
+    read: Read
+    heads: int
+
+    def __call__(self) -> Values:
+        """Return a copy."""
+        values = self.read()
+        pairs = values.reshape(self.heads, -1, 2, values.shape[1])
+        return pairs.swapaxes(1, 2).reshape(values.shape)
+
+
+@dataclass(frozen=True)
 class _GgufEntry:
     """Tensor of the header; ``nbytes`` None where its type, and so its size, is not known."""
 
@@ -123,13 +142,23 @@ def read_gguf(path: Path) -> list[NamedTensor]:
     """
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            entries, start = _Header(content).entries()
+            header = _Header(content)
+            entries, start = header.entries()
     except (ValueError, struct.error, OverflowError) as error:
         raise ValueError(f"{path} is not a readable GGUF file: {error}") from error
     quantised = next((QUANTISED[entry.kind].name for entry in entries if entry.kind in QUANTISED), None)
     if quantised is not None and find_spec("gguf") is None:
         raise ImportError(f"{path} has weights of type {quantised}, which need gguf. Run `pip install 'wwopt[gguf]'`.")
-    return [_described(path, entry, start) for entry in entries]
+    return [_in_order(_described(path, entry, start), header.values) for entry in entries]
+
+
+def _in_order(tensor: NamedTensor, values: Mapping[str, int]) -> NamedTensor:
+    """Undo the order of the rows in which a Llama's queries and keys are kept."""
+    match = PERMUTED.fullmatch(tensor.name)
+    heads = values.get(HEADS if match and match["part"] == "q" else KEY_HEADS) or values.get(HEADS, 0)
+    if match is None or values.get(LLAMA) is None or heads < 1 or len(tensor.shape) != 2:
+        return tensor
+    return tensor if tensor.shape[0] % (2 * heads) else replace(tensor, read=Unpermuted(tensor.read, heads))
 
 
 def _described(path: Path, entry: _GgufEntry, start: int) -> NamedTensor:
@@ -153,6 +182,7 @@ class _Header:
         self.content = content
         self.size = len(content)
         self.position = len(MAGIC)
+        self.values: dict[str, int] = {}  # of the keys that matter here
 
     def entries(self) -> tuple[list[_GgufEntry], int]:
         """Return the tensors, and where their values begin."""
@@ -201,13 +231,17 @@ class _Header:
         return start, self.position
 
     def _alignment(self, keys: int) -> int:
-        """Read the keys and values before the tensors; only one of them matters here."""
-        alignment = 32
+        """Read the keys and values before the tensors; few of them matter here."""
         for _ in range(keys):
             key, kind = self.text(), self.number("<I")
+            if key == ARCHITECTURE and kind == TEXT:
+                key = f"{key}={self.text()}"
+                self.values[key] = 1
+                continue
             value = self._value(kind)
-            if key == ALIGNMENT:
-                alignment = value
+            if key in (ALIGNMENT, HEADS, KEY_HEADS) and kind in NUMBERS:
+                self.values[key] = value
+        alignment = self.values.get(ALIGNMENT, 32)
         if not 0 < alignment <= 1 << 20:
             raise ValueError(f"`{ALIGNMENT}` is {alignment}")
         return alignment

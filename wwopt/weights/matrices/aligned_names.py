@@ -39,7 +39,19 @@ SAME = [
     (r"(?<![^.])key$", "k"),
     (r"(?<![^.])value$", "v"),
 ]
-RULES = [(re.compile(pattern), replacement) for pattern, replacement in SAME]
+GGUF = [  # of llama.cpp, as Hugging Face calls the same
+    (r"^blk\.(\d+)\.attn_(?:qkv\.)?([qkv])$", r"layers.\1.self_attn.\2"),
+    (r"^blk\.(\d+)\.attn_output$", r"layers.\1.self_attn.o_proj"),
+    (r"^blk\.(\d+)\.ffn_(gate|up|down)$", r"layers.\1.mlp.\2_proj"),
+    (r"^blk\.(\d+)\.ffn_(gate|up|down)_exps\.(\d+)$", r"layers.\1.mlp.experts.\3.\2_proj"),
+    (r"^blk\.(\d+)\.ffn_gate_inp$", r"layers.\1.mlp.gate"),
+    (r"^blk\.(\d+)\.attn_norm(?=\.|$)", r"layers.\1.input_layernorm"),
+    (r"^blk\.(\d+)\.ffn_norm(?=\.|$)", r"layers.\1.post_attention_layernorm"),
+    (r"^token_embd$", "embed_tokens"),
+    (r"^output$", "lm_head"),
+    (r"^output_norm(?=\.|$)", "norm"),
+]
+RULES = [(re.compile(pattern), replacement) for pattern, replacement in (*GGUF, *SAME)]
 
 
 @dataclass(frozen=True)
