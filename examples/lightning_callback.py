@@ -8,7 +8,7 @@ import pytorch_lightning as pl
 import torch
 from sklearn.datasets import load_digits
 
-from wwopt_objectives import AlphaPruner, load_best
+from wwopt_objectives import AlphaPruner, load_best, select
 from wwopt_objectives.lightning import AlphaCallback
 
 warnings.filterwarnings("ignore", module="pytorch_lightning")
@@ -33,10 +33,14 @@ class Digits(pl.LightningModule):
             torch.nn.Linear(128, 10),
         )
 
+    def forward(self, images):
+        """Return the answers, which the callback asks for."""
+        return self.layers(images)
+
     def training_step(self, batch, _):
         """Return the loss."""
         images, classes = batch
-        return torch.nn.functional.cross_entropy(self.layers(images), classes)
+        return torch.nn.functional.cross_entropy(self(images), classes)
 
     def configure_optimizers(self):
         """Return the optimizer."""
@@ -46,7 +50,7 @@ class Digits(pl.LightningModule):
 def objective(trial):
     torch.manual_seed(trial.number)
     module = Digits(trial.suggest_float("dropout", 0.0, 0.5), trial.suggest_float("lr", 1e-3, 1.0, log=True))
-    callback = AlphaCallback(trial=trial, artifact_store=None)
+    callback = AlphaCallback(trial=trial, inputs=data.tensors[0], artifact_store=None)
     trainer = pl.Trainer(
         max_epochs=4,
         callbacks=[callback],
@@ -63,5 +67,7 @@ def objective(trial):
 study = optuna.create_study(direction="minimize", pruner=AlphaPruner())
 study.optimize(objective, n_trials=4)
 
+chosen = select(study)
+print(chosen.reason)
+print(f"trial {chosen.number} of {len(study.trials)}: score {chosen.value:.2f}, {chosen.params}")
 best = load_best(study)
-print(f"trial {best.trial.number} of {len(study.trials)}: score {best.trial.value:.2f}, {best.trial.params}")

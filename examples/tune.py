@@ -1,10 +1,10 @@
-"""Tune a network with Optuna on its weights alone: no validation set, no test set."""
+"""Tune a network with Optuna, and choose by what the networks answer: no validation set, no test set."""
 
 import optuna
 import torch
 from sklearn.datasets import load_digits
 
-from wwopt_objectives import AlphaObjective, AlphaPruner, load_best
+from wwopt_objectives import AlphaObjective, AlphaPruner, load_best, select
 
 EPOCHS = 10
 images, classes = (torch.as_tensor(part) for part in load_digits(return_X_y=True))
@@ -26,14 +26,17 @@ def train(trial):
     for _ in range(EPOCHS):
         for batch in torch.randperm(len(images)).split(64):
             optimizer.zero_grad()
-            torch.nn.functional.cross_entropy(model(images[batch]), classes[batch]).backward()
+            loss = torch.nn.functional.cross_entropy(model(images[batch]), classes[batch])
+            loss.backward()
             optimizer.step()
-        yield model  # after each epoch; the objective scores some of these models, reports to Optuna and may prune
+        yield model, loss.item()  # each epoch; the objective scores some of these, reports to Optuna and may prune
 
 
 study = optuna.create_study(direction="minimize", pruner=AlphaPruner())
-study.optimize(AlphaObjective(train, n_steps=EPOCHS), n_trials=10)
+study.optimize(AlphaObjective(train, n_steps=EPOCHS, inputs=images), n_trials=10)
 
+chosen = select(study)
+print(chosen.reason)
+print(f"trial {chosen.number} of {len(study.trials)}: score {chosen.value:.2f}, {chosen.params}")
 best = load_best(study)
-print(f"trial {best.trial.number} of {len(study.trials)}: score {best.trial.value:.2f}, {best.trial.params}")
 print(best.analysis.details[["name", "alpha", "stable_rank", "num_traps"]])

@@ -1,6 +1,7 @@
 """The callbacks inside the real training libraries, with Optuna and without."""
 
 import warnings
+from types import MappingProxyType
 
 import optuna
 import pytest
@@ -8,7 +9,7 @@ import torch
 from optuna.trial import TrialState
 from torch.utils.data import DataLoader, TensorDataset
 
-from wwopt_objectives import AlphaPruner, AlphaScore, load_best
+from wwopt_objectives import AlphaPruner, AlphaScore, load_best, select
 from wwopt_objectives.training.training_callback import TrainingCallback
 
 pytestmark = [
@@ -38,6 +39,8 @@ def collapse(model):
 class Lightning:
     """Trains with Lightning, without a validation loop."""
 
+    inputs = INPUTS
+
     @staticmethod
     def callback(**options):
         pytest.importorskip("pytorch_lightning")
@@ -53,6 +56,9 @@ class Lightning:
             def __init__(self):
                 super().__init__()
                 self.model = model
+
+            def forward(self, inputs):
+                return self.model(inputs)
 
             def training_step(self, batch, _):
                 inputs, classes = batch
@@ -84,6 +90,8 @@ class Lightning:
 class Transformers:
     """Trains with a Hugging Face `Trainer`."""
 
+    inputs = MappingProxyType({"x": INPUTS, "labels": CLASSES})
+
     @staticmethod
     def callback(**options):
         pytest.importorskip("accelerate")
@@ -100,11 +108,13 @@ class Transformers:
                 super().__init__()
                 self.model, self.batches = model, 0
 
-            def forward(self, x, labels):
+            def forward(self, x, labels=None):
                 if spoil is not None and self.batches >= 2 * spoil:
                     collapse(self.model)
                 self.batches += 1
-                return {"loss": torch.nn.functional.cross_entropy(self.model(x), labels)}
+                logits = self.model(x)
+                loss = None if labels is None else torch.nn.functional.cross_entropy(logits, labels)
+                return {"loss": loss, "logits": logits}
 
         arguments = TrainingArguments(
             output_dir=str(folder),
@@ -157,7 +167,7 @@ def test_in_an_optuna_study(library, tmp_path):
     study = optuna.create_study(direction="minimize", pruner=AlphaPruner())
 
     def objective(trial):
-        callback = library.callback(trial=trial, every=2, artifact_store=None)
+        callback = library.callback(trial=trial, every=2, inputs=library.inputs, artifact_store=None)
         library.train(callback, healthy(), 3, tmp_path, spoil=1 if trial.number else None)
         return callback.result()
 
@@ -171,6 +181,8 @@ def test_in_an_optuna_study(library, tmp_path):
     assert second.user_attrs["ww_pruned_by"].startswith("collapsed: a stable rank")
     assert max(first.constraints.values()) <= 0 < max(second.constraints.values())
     assert study.user_attrs["ww_score"]["name"] == "AlphaScore"
+    assert [trial.user_attrs["ww_answers"]["answers"]["shape"] for trial in study.trials] == [[32], [32]]
+    assert select(study) == first
 
 
 @LIBRARIES
