@@ -10,7 +10,7 @@ from wwopt_objectives.objective import AlphaObjective
 from wwopt_objectives.pruners.alpha_pruner import AlphaPruner
 from wwopt_objectives.pruners.combined import CombinedPruner, ConstraintPruner
 from wwopt_objectives.study.artifacts import Best, load_best
-from wwopt_objectives.study.select_trial import select
+from wwopt_objectives.study.select_trial import ChosenTrial, Reason, select
 from wwopt_objectives.training.monitor import AlphaMonitor
 from wwopt_objectives.trial.constraints import apply_constraints
 
@@ -20,8 +20,10 @@ __all__ = [
     "AlphaPruner",
     "AlphaScore",
     "Best",
+    "ChosenTrial",
     "CombinedPruner",
     "ConstraintPruner",
+    "Reason",
     "apply_constraints",
     "load_best",
     "select",

@@ -92,10 +92,10 @@ def judge_trials(
         Whether the trials may be handed to others.
     """
     states = (TrialState.COMPLETE, TrialState.PRUNED, *([TrialState.RUNNING] if ending else []))
-    ended = map(_as_ended, study.get_trials(deepcopy=deepcopy, states=states))
-    others = [trial for trial in ended if trial is not None and (ending is None or trial.number != ending.number)]
-    trials = [*others, *([ending] if ending else [])]
-    trials = [trial for trial in trials if trial.user_attrs.get(SCORE)]
+    others = [trial for trial in study.get_trials(deepcopy=deepcopy, states=states) if not _is(trial, ending)]
+    ended = [_as_ended(trial, objectives=len(study.directions)) for trial in others]
+    all_ended = [trial for trial in (*ended, ending) if trial is not None]
+    trials = [trial for trial in all_ended if trial.user_attrs.get(SCORE)]
     if not trials:
         return None
     store = find_store(study, artifact_store)
@@ -116,11 +116,12 @@ def judge_trials(
     ranking = [trials[place] for place in verdict.order]
     silent = {trials[place].number: why for place, why in verdict.no_vote.items()}
     faults = {trial.number: one for trial, one in zip(trials, asked, strict=True) if isinstance(one, str)}
+    unmeasured = {trial.number: "it was not measured" for trial in all_ended if not trial.user_attrs.get(SCORE)}
     return JudgedTrials(
         tuple(trials),
         verdict,
         tuple(trial for trial in ranking if trial.state == TrialState.COMPLETE and is_feasible(trial.constraints)),
-        {**silent, **{number: why for number, why in faults.items() if number in silent}} if example else {},
+        {**unmeasured, **silent, **{key: why for key, why in faults.items() if key in silent}} if example else {},
         faults,
     )
 
@@ -130,7 +131,11 @@ def is_feasible(constraints: Mapping[str, float]) -> bool:
     return all(value <= 0 for value in constraints.values())
 
 
-def _as_ended(trial: FrozenTrial) -> FrozenTrial | None:
+def _is(trial: FrozenTrial, other: FrozenTrial | None) -> bool:
+    return other is not None and trial.number == other.number
+
+
+def _as_ended(trial: FrozenTrial, *, objectives: int) -> FrozenTrial | None:
     """Return a trial as it ended, or as it is about to; None where it goes on."""
     if trial.state != TrialState.RUNNING:
         return trial
@@ -140,7 +145,7 @@ def _as_ended(trial: FrozenTrial) -> FrozenTrial | None:
     ending = copy.copy(trial)
     pruned = bool(trial.user_attrs.get(PRUNED_BY))
     ending.state = TrialState.PRUNED if pruned else TrialState.COMPLETE
-    ending.values = None if pruned else [float(score["score"])]
+    ending.values = None if pruned or objectives > 1 else [float(score["score"])]
     return ending
 
 

@@ -296,13 +296,14 @@ class TrialRecorder:
         trackers = [tracker for tracker in self._trackers if hears_choices(tracker)]
         if not trackers and (result is None or not self._snapshots.has_weights):
             return
+        judged = None
         try:
             ending = _ending(self._trial, state, self._result or self._last)
             judged = judge_trials(self._trial.study, artifact_store=self._snapshots.store, ending=ending)
-            kept = result is not None and judged is not None and self._snapshots.keep(result, judged)
-            self._tell(trackers, judged, kept=kept)
         except Exception:
             logger.warning("Trial %d could not be compared with the others.", self._trial.number, exc_info=True)
+        kept = result is not None and self._snapshots.keep(result, judged)
+        self._tell(trackers, judged, kept=kept)
 
     def _tell(self, trackers: Iterable[Tracker], judged: JudgedTrials | None, *, kept: bool) -> None:
         mine = frozenset([self._trial.number]) if kept else frozenset()

@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 
 from wwopt.weights import is_module, is_tensor, read_file, weights_in
 from wwopt_objectives.study.attributes import ARTIFACTS
+from wwopt_objectives.study.judged_trials import is_feasible
 from wwopt_objectives.study.kept_answers import MAX_CHARACTERS, KeptAnswers
 from wwopt_objectives.study.kept_weights import FILES, default_store, delete_weights, trials_without_weights
 
@@ -75,33 +76,39 @@ class SnapshotStore:
             with self._errors_as_warnings():
                 self._tensors = copy_tensors(model)
 
-    def keep(self, evaluation: Evaluation, judged: JudgedTrials) -> bool:
+    def keep(self, evaluation: Evaluation, judged: JudgedTrials | None) -> bool:
         """Upload the snapshot where its trial is among the best so far, and delete what these have displaced.
+
+        Without a judgement on the trials it is uploaded, and nothing is deleted.
 
         Returns
         -------
         bool
             Whether the weights are kept.
         """
-        study, me = self._trial.study, self._trial.number
-        gone = trials_without_weights(study)
-        trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        finished = {trial.number for trial in trials if trial.user_attrs.get(ARTIFACTS)}
-        ranked = [
-            trial
-            for trial in judged.ranking
-            if trial.number == me or (trial.number in finished and trial.number not in gone)
-        ]
-        keep = _to_keep(ranked, judged.best, me, self._keep_n)
-        if me not in keep or self._tensors is None:
+        if self._tensors is None or not is_feasible(self._trial.constraints):
             return False
+        displaced: list[FrozenTrial] = []
+        if judged is not None:
+            ranked = self._with_weights(judged)
+            keep = _to_keep(ranked, judged.best, self._trial.number, self._keep_n)
+            if self._trial.number not in keep:
+                return False
+            displaced = [trial for trial in ranked if trial.number not in keep]
         is_kept = False
         with self._errors_as_warnings():
             store = self._store()
             self._trial.set_user_attr(ARTIFACTS, self._upload(store, self._tensors, evaluation))
             is_kept = True
-            delete_weights(study, store, [trial for trial in ranked if trial.number not in keep])
+            delete_weights(self._trial.study, store, displaced)
         return is_kept
+
+    def _with_weights(self, judged: JudgedTrials) -> list[FrozenTrial]:
+        """Trials whose weights are there, this one among them, the best first; those of running trials are not ours."""
+        study, gone = self._trial.study, trials_without_weights(self._trial.study)
+        trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        there = {trial.number for trial in trials if trial.user_attrs.get(ARTIFACTS)} - gone
+        return [trial for trial in judged.ranking if trial.number in {*there, self._trial.number}]
 
     def answers_attribute(self, answers: KeptAnswers | str) -> dict[str, object]:
         """Return what the trial keeps of its answers; those too large for an attribute are uploaded."""
@@ -120,7 +127,7 @@ class SnapshotStore:
         return {"fault": "its answers could not be kept"} if artifact is None else answers.attribute(artifact)
 
     def _store(self) -> ArtifactStore:
-        return self._artifact_store or default_store(self._trial.study)
+        return default_store(self._trial.study) if not self._artifact_store else self._artifact_store
 
     def _upload(self, store: ArtifactStore, tensors: dict[str, torch.Tensor], evaluation: Evaluation) -> dict[str, str]:
         with tempfile.TemporaryDirectory() as folder:

@@ -133,3 +133,14 @@ def test_studies_of_earlier_versions_are_read(kind, tmp_path, network):
     for trial in study.trials:
         old.add_trial(trial)
     assert (select(old).number, select(old).reason.rung) == (1, "weights and loss")
+
+
+def test_trials_that_were_not_measured_are_named():
+    """One whose layers are too small for the study has no vote, and the reason lists it."""
+
+    def train(trial):
+        return torch.nn.Linear(64, 20) if trial.number == 2 else student(trial)
+
+    study = run(train, n_trials=6, inputs=questions())
+    assert study.trials[2].state == optuna.trial.TrialState.PRUNED
+    assert select(study).reason.no_vote == {2: "it was not measured"}

@@ -121,3 +121,16 @@ def test_a_bad_number_is_said(network):
     """It is one or more, or None."""
     with pytest.raises(ValueError, match="`keep_n` must be at least 1, or None for all, got 0"):
         run(lambda _: network(), keep_n=0)
+
+
+def test_weights_are_kept_where_trials_cannot_be_compared(tmp_path, monkeypatch, caplog):
+    """Should the comparison fail, the trial is complete, its weights are kept and nobody's are deleted."""
+
+    def fails(*arguments, **options):
+        raise OSError("the storage is gone")
+
+    monkeypatch.setattr("wwopt_objectives.trial.recorder.judge_trials", fails)
+    with caplog.at_level(logging.WARNING, "wwopt"):
+        study = run(student, n_trials=3, artifact_store=FileSystemArtifactStore(tmp_path), keep_n=1)
+    assert caplog.text.count("could not be compared with the others") == 3
+    assert files(study, tmp_path) == [0, 1, 2]
