@@ -24,6 +24,7 @@ __all__ = [
     "digit_halves",
     "digit_holes",
     "digit_images",
+    "digit_imbalance",
     "digit_kinds",
     "digits",
     "photo_holes",
@@ -62,10 +63,27 @@ class Data:
 
 
 @cache
-def digits(sizes: Sizes = (900, 200, 697), *, wrong: float = 0.0) -> Data:
-    """Handwritten digits, 8 x 8 grey pixels, 10 classes; a share ``wrong`` of the training labels is wrong."""
+def digits(sizes: Sizes = (900, 200, 697), *, wrong: float = 0.0, to_next: bool = False) -> Data:
+    """Handwritten digits, 8 x 8 grey pixels, 10 classes; a share ``wrong`` of the training labels is wrong.
+
+    At random, or each the label of the next digit.
+    """
     images, labels = _digits()
-    return _classes(images, labels, sizes, wrong)
+    return _classes(images, labels, sizes, wrong, to_next=to_next)
+
+
+@cache
+def digit_imbalance(many: int = 45, few: int = 8) -> Data:
+    """Handwritten digits; two classes have many training examples, the other eight few. The rest is for testing."""
+    images, labels = _digits()
+    order = np.random.default_rng(0).permutation(len(labels))
+    counts = [many, many, *[few] * 8]
+    chosen = np.concatenate([order[labels[order] == digit][:count] for digit, count in enumerate(counts)])
+    rest = order[~np.isin(order, chosen)]
+    rows = (np.random.default_rng(1).permutation(chosen), rest[:200], rest[200:])
+    train, val, test = (Split(_floats(images[row]), torch.from_numpy(labels[row])) for row in rows)
+    chance = float(np.bincount(labels[rows[2]]).max() / len(rows[2]))
+    return Data("classes", train, val, test, outputs=10, chance=chance)
 
 
 @cache
@@ -167,11 +185,11 @@ def _values(x: Array, y: Array, sizes: Sizes) -> Data:
     return Data("values", train, val, test, outputs=y.shape[1], chance=0.0)
 
 
-def _classes(x: Array, labels: Array, sizes: Sizes, wrong: float) -> Data:
+def _classes(x: Array, labels: Array, sizes: Sizes, wrong: float, *, to_next: bool = False) -> Data:
     rows = _split(len(x), sizes)
     classes = int(labels.max()) + 1
     targets = [labels[rows[0]], labels[rows[1]], labels[rows[2]]]
-    targets[0] = _mislabelled(targets[0], classes, wrong)
+    targets[0] = _mislabelled(targets[0], classes, wrong, to_next=to_next)
     as_tensor = _floats if np.issubdtype(x.dtype, np.floating) else torch.from_numpy
     pairs = zip(rows, targets, strict=True)
     train, val, test = (Split(as_tensor(x[row]), torch.from_numpy(y)) for row, y in pairs)
@@ -190,11 +208,12 @@ def _split(count: int, sizes: Sizes) -> list[Array]:
     return np.split(order, np.cumsum(sizes)[:-1])
 
 
-def _mislabelled(labels: Array, classes: int, share: float) -> Array:
+def _mislabelled(labels: Array, classes: int, share: float, *, to_next: bool = False) -> Array:
     rng = np.random.default_rng(1)
     chosen = rng.permutation(len(labels))[: round(share * len(labels))]
     shifted = labels.copy()
-    shifted[chosen] = (labels[chosen] + rng.integers(1, classes, len(chosen))) % classes
+    by = 1 if to_next else rng.integers(1, classes, len(chosen))
+    shifted[chosen] = (labels[chosen] + by) % classes
     return shifted
 
 

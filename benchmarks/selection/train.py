@@ -28,7 +28,7 @@ from benchmarks.selection.settings import Settings, draw
 from benchmarks.selection.store import EVALUATIONS, FOLDER, number, read_record, write, write_json
 from benchmarks.selection.tasks import TASKS, Task
 
-__all__ = ["COUNT_EVALUATIONS", "main", "measure_quality", "train_network", "training"]
+__all__ = ["COUNT_EVALUATIONS", "main", "measure_quality", "missing", "train_network", "training"]
 
 COUNT = 60  # networks of a task
 COUNT_EVALUATIONS = 8  # during a training

@@ -45,8 +45,8 @@ class AlphaObjective:
         What the networks answer. "auto": several outputs are classes, of which the largest counts, and one is a value;
         labels that come with the inputs tell by their type.
     with_labels : bool
-        Keep the labels that come with ``inputs``: `select` then says how often the vote contradicts them, and where
-        it hardly does, takes the least training loss among equals. They have no part in the vote.
+        Keep the labels that come with ``inputs``: `select` then says how often the vote contradicts them. They have no
+        part in the choice.
     score : Score, optional
         What to minimise; None for `AlphaScore`.
     every : int or "auto"
