@@ -201,6 +201,21 @@ def mxfp4(W):
     return blocks, (exponent + 127).to(torch.uint8), decoded.reshape(W.shape).numpy()
 
 
+def mxfp4_rows(W, name="l"):
+    """MXFP4 of one matrix, as compressed-tensors packs it."""
+    blocks, scales, decoded = mxfp4(W[None])
+    return {f"{name}.weight_packed": blocks.reshape(len(W), -1), f"{name}.weight_scale": scales[0]}, decoded[0]
+
+
+def mxfp8(W, name="l"):
+    """FP8 with a power of two for each 32 values of a row."""
+    grouped = torch.tensor(W).reshape(len(W), -1, 32)
+    exponent = torch.floor(torch.log2(grouped.abs().amax(-1).clamp(min=1e-30))) - 8
+    codes = (grouped / 2.0 ** exponent[..., None]).to(torch.float8_e4m3fn)
+    decoded = (codes.float() * 2.0 ** exponent[..., None]).reshape(W.shape).numpy()
+    return {f"{name}.weight": codes.reshape(W.shape), f"{name}.weight_scale": (exponent + 127).to(torch.uint8)}, decoded
+
+
 def nvfp4(W, name="l", *, modelopt=True):
     """NVFP4: a scale in FP8 for 16 values and one for the tensor, which divides in compressed-tensors."""
     grouped = torch.tensor(W).reshape(W.shape[0], -1, 16)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wwopt.comparison.block_scales import measure_block_scales
 from wwopt.spectra import eigenvalues, row_blocks
 from wwopt.weights import LowRank
 
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wwopt.arrays import Floats, Values
-    from wwopt.weights import WeightMatrix
+    from wwopt.comparison.block_scales import BlockScales
+    from wwopt.weights import Coding, WeightMatrix
 
 __all__ = ["FEWEST", "Change", "as_stored", "measure_change", "stored_shape"]
 
@@ -52,6 +54,10 @@ class Change:
         Shares of elements as large as the largest.
     evals_before, evals : array
         Eigenvalues of the layer as one matrix (outputs, everything else), ascending; empty where nothing has changed.
+    coding : Coding or None
+        How B is stored, where it is quantised.
+    blocks : BlockScales or None
+        How its blocks are scaled, where it has changed.
     """
 
     size: int
@@ -69,6 +75,8 @@ class Change:
     clipped: float
     evals_before: Floats
     evals: Floats
+    coding: Coding | None = None
+    blocks: BlockScales | None = None
 
     @property
     def cosine(self) -> float:
@@ -79,6 +87,11 @@ class Change:
     def scale(self) -> float:
         """Factor that brings A closest to B."""
         return _ratio(float(self.products[0].sum()), float(self.before[0].sum()))
+
+    @property
+    def loss(self) -> float:
+        """What a quantised layer lost, without factors that another layer may have taken; else the distance."""
+        return self.distance if self.blocks is None else self.blocks.loss
 
     def factors(self, axis: int) -> Floats:
         """Return the factor of each row (axis 0) or column (axis 1) that brings A closest to B; 1 where A is zero."""
@@ -126,7 +139,7 @@ def as_stored(matrix: WeightMatrix) -> Values:
     return flat
 
 
-def measure_change(A: Values, B: Values, columns: int) -> Change:
+def measure_change(A: Values, B: Values, columns: int, coding: Coding | None = None) -> Change:
     """Compare two matrices of the same shape.
 
     Parameters
@@ -135,6 +148,8 @@ def measure_change(A: Values, B: Values, columns: int) -> Change:
         Reference and candidate.
     columns : int
         Number of columns; each has ``k`` elements in a row.
+    coding : Coding, optional
+        How B is stored, where it is quantised: its blocks are measured, too.
 
     Examples
     --------
@@ -149,7 +164,7 @@ def measure_change(A: Values, B: Values, columns: int) -> Change:
             sums.add(start, a, b)
     moved = sums.distance > 0  # and finite, or infinite; not where something is NaN
     evals_before = _evals(A) if moved else np.empty(0)
-    return Change(
+    change = Change(
         size=A.size,
         products=sums.pair("products"),
         before=sums.pair("before"),
@@ -165,7 +180,12 @@ def measure_change(A: Values, B: Values, columns: int) -> Change:
         clipped=_clipped(B),
         evals_before=evals_before,
         evals=_evals(B) if moved else evals_before,
+        coding=coding,
     )
+    if coding is None or not moved or not sums.finite:
+        return change
+    block = (coding.block[0], coding.block[1] * (A.shape[1] // columns))
+    return replace(change, blocks=measure_block_scales(A, B, replace(coding, block=block)))
 
 
 class _Sums:

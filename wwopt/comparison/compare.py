@@ -182,7 +182,7 @@ def _versions(before: Weights, after: Weights, pairs: Mapping[str, Pair], execut
 
 def _measure(pair: Pair) -> Change:
     before, after = pair
-    return measure_change(as_stored(before), as_stored(after), stored_shape(before)[1])
+    return measure_change(as_stored(before), as_stored(after), stored_shape(before)[1], after.coding)
 
 
 def _cost(matrix: WeightMatrix) -> float:
@@ -207,7 +207,7 @@ def _table(
         rows.append(
             {"name": matrix.name, "layer_type": matrix.layer_type, "N": matrix.N, "M": matrix.M}
             | {"status": _status(change, cause), "fault": cause.fault if cause else ""}
-            | {"note": cause.message if cause else ""}
+            | {"note": cause.message if cause else _loss(change)}
             | {column: getattr(change, column) if change else math.nan for column in MEASURED}
             | {f"{column}{suffix}": float(frame[column].get(matrix.name, math.nan))
                for column in SPECTRAL for suffix, frame in zip(("_before", ""), details, strict=True)}
@@ -218,6 +218,14 @@ def _table(
         if name not in {matrix.name for matrix in chosen}
     ]
     return pd.DataFrame(rows).set_index("name")
+
+
+def _loss(change: Change | None) -> str:
+    """Say what a quantised layer has lost."""
+    if change is None or change.coding is None:
+        return ""
+    folded = ", beside factors of its rows and columns" if change.blocks and change.blocks.folded else ""
+    return f"{change.coding.form}: lost {change.loss:.1%}{folded}"
 
 
 def _status(change: Change | None, cause: Cause | None) -> str:

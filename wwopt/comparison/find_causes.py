@@ -10,7 +10,7 @@ import numpy as np
 from wwopt.comparison.cause import Cause
 from wwopt.comparison.changes import FEWEST
 from wwopt.comparison.reordering import find_reorderings, is_transposed
-from wwopt.comparison.rescaling import find_rescalings
+from wwopt.comparison.rescaling import find_rescalings, is_uniform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,11 +40,11 @@ def find_causes(versions: Versions, thresholds: Thresholds) -> dict[str, Cause]:
             _broken_values(change)
             or _transposed(versions, name, thresholds)
             or reordered.get(name)
-            or (rescaling if rescaling and rescaling.harmless else None)
+            or (rescaling if rescaling and (rescaling.harmless or is_uniform(change, thresholds)) else None)
+            or _wrong_scales(change)
             or _lost_values(change, thresholds)
-            or rescaling
-            or _moved_too_far(change, thresholds)
-            or _drifted(change, drift, thresholds)
+            or (None if _is_folded(change) else rescaling or _moved_too_far(change, thresholds))
+            or (None if change.coding else _drifted(change, drift, thresholds))
         )
         if cause is not None:
             causes[name] = cause
@@ -104,6 +104,9 @@ def _lost_values(change: Change, thresholds: Thresholds) -> Cause | None:
     """Pruning, quantisation to too few steps, clipping, or a lower rank."""
     if change.zeros >= thresholds.zeros and change.zeros - change.zeros_before >= MORE_ZEROS:
         return Cause("pruned", f"{change.zeros:.0%} of its values are zero, in the reference {change.zeros_before:.0%}")
+    if change.coding is not None:
+        reason = f"lost {change.loss:.0%} of its norm: {change.coding.form}"
+        return Cause("quantized", reason) if change.loss > thresholds.loss else _lost_rank(change, thresholds)
     if change.steps < thresholds.steps and change.steps < change.steps_before / 2:
         bits = math.ceil(math.log2(change.steps + 1))
         return Cause(
@@ -113,9 +116,30 @@ def _lost_values(change: Change, thresholds: Thresholds) -> Cause | None:
     clipped = change.clipped * change.size
     if change.clipped > max(thresholds.clipped, 4 * change.clipped_before) and clipped >= FEWEST_CLIPPED:
         return Cause("clipped", f"clipped: {change.clipped:.1%} of its values are as large as the largest")
+    return _lost_rank(change, thresholds)
+
+
+def _lost_rank(change: Change, thresholds: Thresholds) -> Cause | None:
     if change.rank_lost > thresholds.rank_lost and change.size >= FEWEST:
         return Cause("rank", f"its rank fell: {change.rank_lost:.0%} of its directions are lost")
     return None
+
+
+def _is_folded(change: Change) -> bool:
+    """Whether what moved a quantised layer is explained by factors that another layer may have taken."""
+    return change.blocks is not None and change.blocks.folded
+
+
+def _wrong_scales(change: Change) -> Cause | None:
+    """Blocks of a quantised layer that are scaled as no rounding scales them."""
+    blocks = change.blocks
+    if blocks is None or change.coding is None or not blocks.wrong:
+        return None
+    return Cause(
+        "scaled",
+        f"the scales of {blocks.wrong} of its {blocks.count} blocks are wrong, by {blocks.low:.3g} to "
+        f"{blocks.high:.3g} ({change.coding.form}): those of another layer or block?",
+    )
 
 
 def _moved_too_far(change: Change, thresholds: Thresholds) -> Cause | None:

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from wwopt.comparison.changes import Change
     from wwopt.comparison.thresholds import Thresholds
 
-__all__ = ["find_rescalings"]
+__all__ = ["find_rescalings", "is_uniform"]
 
 QUANTISED = 0.5  # relative distance that a rounding to a grid may add to a factor
+OF_FEW_BITS = 0.3  # what four bits and fewer leave of a change that factors explain
 EPSILON = 1e-5  # torch's default in a batch normalisation
 FREEDOM = 8  # elements beyond the factors, with which an agreement is no coincidence
 EXACT = 0.03  # relative deviation up to which two factors count as one
@@ -50,16 +51,24 @@ def _scaled(name: str, change: Change, thresholds: Thresholds) -> _Scaled | None
     if change.distance <= thresholds.scale or not math.isfinite(change.distance):
         return None
     smallest = math.log1p(thresholds.scale)
-    rest = change.remainder(None)
-    close = rest < (QUANTISED if math.isfinite(change.steps) else thresholds.tolerance)
-    if close and change.scale > 0 and abs(math.log(change.scale)) > max(smallest, rest):
+    if is_uniform(change, thresholds):
         free = change.size - 1 < FREEDOM
         return _Scaled(name, (change.factors(0), change.factors(1)), (True, True), change.scale, free)
-    explained = tuple(_explains(change, axis, smallest, thresholds.tolerance) for axis in (0, 1))
+    tolerance = thresholds.tolerance
+    if change.coding is not None:  # rounding looks like factors where one element outweighs its row or column
+        tolerance = OF_FEW_BITS if change.remainder(None) > OF_FEW_BITS else 0.0
+    explained = tuple(_explains(change, axis, smallest, tolerance) for axis in (0, 1))
     if not any(explained):
         return None
     free = not any(yes and change.size - len(change.before[axis]) >= FREEDOM for axis, yes in enumerate(explained))
     return _Scaled(name, (change.factors(0), change.factors(1)), (explained[0], explained[1]), None, free)
+
+
+def is_uniform(change: Change, thresholds: Thresholds) -> bool:
+    """Whether one factor, large enough to matter, is all that has happened to a layer but for rounding."""
+    rest, on_grid = change.remainder(None), math.isfinite(change.steps) or change.coding is not None
+    close = rest < (QUANTISED if on_grid else thresholds.tolerance)
+    return close and change.scale > 0 and abs(math.log(change.scale)) > max(math.log1p(thresholds.scale), rest)
 
 
 def _explains(change: Change, axis: int, smallest: float, tolerance: float) -> bool:

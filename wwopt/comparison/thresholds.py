@@ -25,6 +25,8 @@ class Thresholds:
         Factor by which a layer may grow or shrink, less one, where nothing compensates for it.
     steps : float
         Steps of a grid from the smallest value to the largest: 14 for four bits, 254 for eight.
+    loss : float
+        ``|B - A| / |A|`` of a quantised layer, whose rounding the other limits know nothing of.
     zeros : float
         Share of elements that are zero.
     clipped : float
@@ -45,6 +47,7 @@ class Thresholds:
     drift: float = 0.5
     scale: float = 0.1
     steps: float = 32.0
+    loss: float = 0.5
     zeros: float = 0.9
     clipped: float = 0.003
     rank_lost: float = 0.1

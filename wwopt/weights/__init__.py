@@ -19,6 +19,7 @@ from wwopt.weights.matrices.fused import GATES
 from wwopt.weights.matrices.lora import LowRank
 from wwopt.weights.matrices.matrix import WeightMatrix, Weights
 from wwopt.weights.open import open_weights, read_file
+from wwopt.weights.tensors.coding import Coding
 from wwopt.weights.tensors.names import leaf_of
 from wwopt.weights.tensors.readers import Stacked
 from wwopt.weights.tensors.tensor import NamedTensor
@@ -29,6 +30,7 @@ __all__ = [
     "MODEL_FILES",
     "WEIGHT_FILES",
     "Aligned",
+    "Coding",
     "Fault",
     "LowRank",
     "Merged",

@@ -19,13 +19,22 @@ from wwopt.weights.tensors.tensor import NamedTensor
 if TYPE_CHECKING:
     from wwopt.weights.matrices.matrix import Weights
 
-__all__ = ["MODEL_FILES", "WEIGHT_FILES", "cached_snapshot", "is_cached", "read_folder", "read_index"]
+__all__ = [
+    "MODEL_FILES",
+    "WEIGHT_FILES",
+    "cached_snapshot",
+    "is_cached",
+    "quantization_settings",
+    "read_folder",
+    "read_index",
+]
 
 ReadFile = Callable[[Path], Iterable[NamedTensor]]
 
 PIPELINE = "model_index.json"  # of diffusers, which keeps each network in a subfolder
 MODULES = "modules.json"  # of sentence-transformers, which keeps each module after the first in a subfolder
 MODEL_FILES = ("config.json", "MLmodel", CONFIG, PIPELINE, MODULES)  # any of these marks a folder as one model
+SETTINGS = {"config.json": "", "quantize_config.json": "gptq", "quant_config.json": "awq"}  # and methods
 WEIGHT_FILES = (
     "model.safetensors.index.json",
     "model.safetensors",
@@ -205,4 +214,18 @@ def _configuration(folder: Path) -> dict[str, Any]:
         return {}
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{folder / 'config.json'} is not readable: {error}") from error
-    return config if isinstance(config, dict) else {}
+    return (config if isinstance(config, dict) else {}) | quantization_settings(folder)
+
+
+def quantization_settings(folder: Path) -> dict[str, Any]:
+    """Return what the configurations in a folder tell of how its weights were quantised; empty where they do not."""
+    for name, method in SETTINGS.items():
+        try:
+            settings = json.loads((folder / name).read_bytes())
+        except (OSError, ValueError, RecursionError):  # a file beside the weights, which may be of something else
+            continue
+        known = settings if isinstance(settings, dict) else {}
+        told = {key: known[key] for key in ("quantization", "quantization_config") if isinstance(known.get(key), dict)}
+        if told or name != "config.json":
+            return told or {"quantization_config": {"quant_method": method, **known}}
+    return {}

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wwopt.weights.folders import read_folder, read_index
+from wwopt.weights.folders import quantization_settings, read_folder, read_index
 from wwopt.weights.formats.foreign import refuse_foreign
 from wwopt.weights.formats.gguf import is_gguf, read_gguf
 from wwopt.weights.formats.hdf5 import is_hdf5
@@ -94,7 +94,7 @@ def _open(source: object) -> tuple[Weights, str]:
 def _open_path(path: Path) -> Weights:
     if path.is_dir():
         return read_folder(path, read_file)
-    return to_matrices(read_file(path))
+    return to_matrices(read_file(path), quantization_settings(path.parent))
 
 
 def read_file(path: Path) -> Iterable[NamedTensor]:

@@ -54,6 +54,8 @@ FORMATS = {
     "bitsandbytes nf4 in bfloat16": lambda: copies.nf4(W, storage=torch.bfloat16),
     "bitsandbytes fp4": lambda: copies.nf4(W, kind="fp4"),
     "bitsandbytes int8": lambda: copies.llm_int8(W),
+    "MXFP4 of compressed-tensors": lambda: copies.mxfp4_rows(W),
+    "MXFP8": lambda: copies.mxfp8(W),
     "NVFP4 of ModelOpt": lambda: copies.nvfp4(W),
     "NVFP4 of compressed-tensors": lambda: copies.nvfp4(W, modelopt=False),
 }
@@ -262,11 +264,24 @@ def test_the_configuration_tells_what_the_tensors_do_not(tmp_path):
     save_file(tensors, tmp_path / "model.safetensors")
     config = {"quantization_config": {"quant_method": "fp8", "weight_block_size": [96, 96]}}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    np.testing.assert_allclose(weight(tmp_path), true, rtol=1e-6)
+    for source in (tmp_path, tmp_path / "model.safetensors"):
+        np.testing.assert_allclose(weight(source), true, rtol=1e-6)
     tensors, true = copies.gptq(W, bits=8)
     save_file(tensors, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(json.dumps({"quantization_config": {"quant_method": "gptq", "bits": 4}}))
     np.testing.assert_allclose(weight(tmp_path), true, rtol=1e-6)
+
+
+def test_the_version_of_gptq_is_told_beside_the_weights(tmp_path):
+    """By the file that its programs write, where its zero points are not those of symmetric codes."""
+    V = np.abs(W)  # whose mean is not 0, so that the values do not tell
+    tensors, true = copies.gptq(V, symmetric=False, version=1)
+    second = copies.gptq(V, symmetric=False, version=2)[0]
+    for version, stored in (("gptq", tensors), ("gptq_v2", second)):
+        save_file(stored, tmp_path / "model.safetensors")
+        settings = {"bits": 4, "group_size": 64, "checkpoint_format": version}
+        (tmp_path / "quantize_config.json").write_text(json.dumps(settings))
+        np.testing.assert_allclose(weight(tmp_path / "model.safetensors"), true, rtol=1e-6)
 
 
 def test_ordinary_integers_are_still_no_weights():

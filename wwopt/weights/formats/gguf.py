@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from wwopt.weights.tensors.coding import Coding
 from wwopt.weights.tensors.dtypes import ITEM_SIZES
 from wwopt.weights.tensors.readers import InArray, InFile
 from wwopt.weights.tensors.tensor import NamedTensor
@@ -33,6 +34,7 @@ LONGEST_NAME = 1 << 16  # bytes
 ALIGNMENT, ARCHITECTURE = "general.alignment", "general.architecture"
 LLAMA, HEADS, KEY_HEADS = f"{ARCHITECTURE}=llama", "llama.attention.head_count", "llama.attention.head_count_kv"
 PERMUTED = re.compile(r"blk\.\d+\.attn_(?P<part>[qk])\.weight")
+WITHIN = 32  # values of a larger block have scales of their own
 NUMBERS = {0: "<B", 1: "<b", 2: "<H", 3: "<h", 4: "<I", 5: "<i", 6: "<f", 7: "<B", 10: "<Q", 11: "<q", 12: "<d"}
 TEXT, ARRAY = 8, 9
 SMALLEST_ENTRY = 13  # bytes of a key without a name and a value of a byte; an entry of a tensor has more
@@ -170,8 +172,10 @@ def _described(path: Path, entry: _GgufEntry, start: int) -> NamedTensor:
         return NamedTensor(entry.name, entry.shape, dtype, read, layer_type)
     if entry.kind in QUANTISED:
         blocks = InBlocks(path, start + entry.start, entry.kind, entry.shape)
-        stored = f"GGUF, {QUANTISED[entry.kind].name}"
-        return NamedTensor(entry.name, entry.shape, "float32", blocks, layer_type, stored=stored)
+        kind = QUANTISED[entry.kind].name
+        bits = next((int(digit) for digit in kind if digit.isdigit()), 8)
+        coding = Coding(f"GGUF, {kind}", bits, (1, min(QUANTISED[entry.kind].values, WITHIN)))
+        return NamedTensor(entry.name, entry.shape, "float32", blocks, layer_type, coding=coding)
     return NamedTensor(entry.name, entry.shape, f"{entry.kind} of GGUF, unknown", InArray(np.empty((0, 0))))
 
 

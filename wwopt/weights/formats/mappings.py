@@ -91,11 +91,11 @@ def describe_torch(
     if unusable is None and tensor.numel():
         identity = (tensor.device, tensor.data_ptr(), shape, tensor.stride(), dtype)
         same_as = identities.first_name(identity, name)
-    stored = ""
+    coding = None
     if tensor.is_quantized:
         rows = str(tensor.qscheme()).startswith("torch.per_channel")
-        stored, dtype = describe_scheme(dtype, tensor.q_per_channel_axis() if rows else None), "float32"
-    return NamedTensor(name, shape, dtype, InTorch(tensor.detach()), layer_type, same_as, unusable, stored=stored)
+        coding, dtype = describe_scheme(dtype, tensor.q_per_channel_axis() if rows else None), "float32"
+    return NamedTensor(name, shape, dtype, InTorch(tensor.detach()), layer_type, same_as, unusable, coding=coding)
 
 
 def _why_unusable(tensor: torch.Tensor) -> str | None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wwopt.text import one_line
 from wwopt.weights.formats.onnx_graph import Constant, Graph, Node, read_graph
 from wwopt.weights.formats.onnx_values import CODES, Dequantized, InBlocksOfBits, check_external, describe_constant
+from wwopt.weights.tensors.coding import Coding
 from wwopt.weights.tensors.dtypes import is_weight_dtype
 from wwopt.weights.tensors.readers import First, Reshaped, Turned, rows
 
@@ -206,7 +207,7 @@ class _Model:
                 reason = f"quantised, of shape {tensor.shape} with scales or zero points of shape {part.shape}"
                 return replace(tensor, unusable=reason)
         read = Dequantized(tensor.read, scale.read, None if zero is None else zero.read, axis, block)
-        return replace(tensor, read=read, dtype="float32", stored=f"ONNX, {tensor.dtype}")
+        return replace(tensor, read=read, dtype="float32", coding=_coding(tensor, scale, axis, block))
 
     def _companion(self, name: str, within: _Within) -> NamedTensor | None:
         constant = within.scope.get(name)
@@ -245,7 +246,9 @@ class _Model:
         read = InBlocksOfBits(tensor.read, scale.read, None if zero is None else zero.read, k, bits, block)
         self.done.add(id(constant))
         name = self._name(node, constant, within)
-        described = replace(tensor, stored=f"ONNX, {bits} bits, blocks of {block}", layer_type="dense")
+        described = replace(
+            tensor, coding=Coding(f"ONNX, {bits} bits, blocks of {block}", bits, (1, block)), layer_type="dense"
+        )
         self._keep(replace(described, name=name, shape=(n, k), dtype="float32", read=read))
 
     def _add_gates(self, node: Node, within: _Within) -> None:
@@ -360,3 +363,11 @@ def _fits(part: tuple[int, ...], shape: tuple[int, ...], axis: int, block: int) 
         wanted[axis] = -(-shape[axis] // block)
         return list(part) == wanted
     return math.prod(part) == shape[axis] and len(part) == 1
+
+
+def _coding(codes: NamedTensor, scale: NamedTensor, axis: int, block: int) -> Coding:
+    """Say how a weight is stored, with the rows and columns that share a scale."""
+    bits = int(re.sub(r"\D", "", codes.dtype.removesuffix("fn").partition("_")[0]) or 8)
+    of_rows = math.prod(scale.shape) > 1 and axis == 0 and not block
+    blocks = (1, block) if block and axis else (block, 1) if block else (1, 0) if of_rows else (0, 0)
+    return Coding(f"ONNX, {codes.dtype}", bits, blocks)

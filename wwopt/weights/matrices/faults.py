@@ -64,7 +64,7 @@ def _fault_of(tensor: NamedTensor | WeightMatrix, values: Values) -> Fault | Non
     total = float(np.add.reduce(values, axis=None, dtype=np.float64))  # a pass without a copy
     if not math.isfinite(total) and (bad := _count_non_finite(tensor.name, values)):
         return Fault(tensor.name, "non-finite", bad)
-    if not isinstance(tensor, WeightMatrix) and tensor.stored and not values.any():
+    if not isinstance(tensor, WeightMatrix) and tensor.coding and not values.any():
         return Fault(tensor.name, "zero", values.size)
     if isinstance(tensor, WeightMatrix):
         dead = total == 0 and not values.any() and _is_weight(tensor)

@@ -101,7 +101,10 @@ def _has_values(tensor: NamedTensor) -> bool:
     """
     known = is_weight_dtype(tensor.dtype) or tensor.name.endswith("num_batches_tracked")
     return (
-        known and (tensor.unusable is None or bool(tensor.stored)) and tensor.same_as is None and 0 not in tensor.shape
+        known
+        and (tensor.unusable is None or tensor.coding is not None)
+        and tensor.same_as is None
+        and 0 not in tensor.shape
     )
 
 
@@ -178,8 +181,9 @@ def _to_matrix(name: str, tensor: NamedTensor) -> WeightMatrix:
         scale=math.sqrt(0.5) if len(tensor.shape) == 4 else 1.0,
         transposed=n < m,
         tensor=tensor.name,
-        dtype=tensor.stored or tensor.dtype,
+        dtype=tensor.coding.form if tensor.coding else tensor.dtype,
         shape=tensor.shape,
+        coding=tensor.coding,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from wwopt.weights.tensors.coding import Coding
     from wwopt.weights.tensors.tensor import NamedTensor, Read
 
 __all__ = ["WeightMatrix", "Weights"]
@@ -39,6 +40,8 @@ class WeightMatrix:
         Type of the elements, e.g. ``bfloat16``; of a quantised weight how it is stored.
     shape : tuple of int
         Shape of the tensor, or of the part of a fused one, as stored.
+    coding : Coding or None
+        How it is stored, where it is quantised.
     """
 
     name: str
@@ -53,6 +56,7 @@ class WeightMatrix:
     tensor: str = ""
     dtype: str = ""
     shape: tuple[int, ...] = ()
+    coding: Coding | None = None
 
     @property
     def parameters(self) -> int:

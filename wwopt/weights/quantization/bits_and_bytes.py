@@ -13,6 +13,7 @@ from wwopt.text import one_line
 from wwopt.weights.quantization.bundle import Bundle, Restored, UnfitError, numbers_of
 from wwopt.weights.quantization.codes import Looked, Unpacked, Viewed
 from wwopt.weights.quantization.scaled import Numbers, Scaled
+from wwopt.weights.tensors.coding import Coding
 from wwopt.weights.tensors.dtypes import ITEM_SIZES
 from wwopt.weights.tensors.readers import octets
 
@@ -71,7 +72,8 @@ def restore_bits_and_bytes(bundle: Bundle) -> Restored | None:
     numbers = Numbers(numbers.read, scales.shape, (block,))
     read = Scaled(Looked(Unpacked(words, 4, 0, count, HIGH_FIRST), table.read), (count,), numbers, name=name)
     double = ", its scales quantised" if f"{name}.nested_absmax" in parts else ""
-    return Restored(name, shape, Viewed(read, shape), f"bitsandbytes {kind}, blocks of {block}{double}", parts)
+    coding = Coding(f"bitsandbytes {kind}, blocks of {block}{double}", 4, (1, block))
+    return Restored(name, shape, Viewed(read, shape), coding, parts)
 
 
 def _scales(bundle: Bundle, scales: NamedTensor, state: dict[str, Any], parts: dict[str, str]) -> Read:

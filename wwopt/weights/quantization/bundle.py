@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from wwopt.weights.quantization.scaled import Numbers
 
 if TYPE_CHECKING:
+    from wwopt.weights.tensors.coding import Coding
     from wwopt.weights.tensors.tensor import NamedTensor, Read
 
-__all__ = ["Bundle", "Restored", "UnfitError", "block_size", "numbers_of"]
+__all__ = ["Bundle", "Restored", "UnfitError", "block_size", "matrix_block", "numbers_of"]
 
 USUAL_BLOCKS = (128, 64, 32, 16, 256, 512, 1024)
 
@@ -33,8 +34,8 @@ class Restored:
         Its shape.
     read : callable
         Reads it.
-    stored : str
-        How it is stored, for people.
+    coding : Coding
+        How it is stored.
     parts : mapping of str to str
         Names of the tensors beside the codes, and what they are.
     """
@@ -42,7 +43,7 @@ class Restored:
     name: str
     shape: tuple[int, ...]
     read: Read
-    stored: str
+    coding: Coding
     parts: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -156,3 +157,14 @@ def numbers_of(
     blocks = [block_size(*sizes) for sizes in zip(weight, shape, told, strict=True)]
     fitting = tuple(block for block in blocks if block is not None)
     return Numbers(read, shape, fitting) if len(fitting) == len(weight) else None
+
+
+def matrix_block(blocks: tuple[int, ...]) -> tuple[int, int]:
+    """Rows and columns of a block in the matrix of a weight: of the last two axes of a stack, else of the first.
+
+    >>> matrix_block((1, 64)), matrix_block((1, 128, 128)), matrix_block((1, 16, 3, 3)), matrix_block((64,))
+    ((1, 64), (128, 128), (1, 0), (1, 64))
+    """
+    if len(blocks) == 1:
+        return 1, blocks[0]
+    return (blocks[-2], blocks[-1]) if len(blocks) < 4 else (blocks[0], 0)

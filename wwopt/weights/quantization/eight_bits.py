@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wwopt.weights.quantization.bundle import Bundle, Restored, UnfitError, numbers_of
+from wwopt.weights.quantization.bundle import Bundle, Restored, UnfitError, matrix_block, numbers_of
 from wwopt.weights.quantization.codes import Exponents
 from wwopt.weights.quantization.scaled import Numbers, Scaled
+from wwopt.weights.tensors.coding import Coding
 
 if TYPE_CHECKING:
     from wwopt.weights.tensors.tensor import NamedTensor
@@ -55,7 +56,11 @@ def restore_eight_bits(bundle: Bundle) -> Restored | None:
             factor=1 / 127 if of_rows else 1.0,
             name=name,
         ),
-        f"{'bitsandbytes ' if of_rows else ''}{CODES[codes.dtype]}, {_described(numbers)}",
+        Coding(
+            f"{'bitsandbytes ' if of_rows else ''}{CODES[codes.dtype]}, {_described(numbers)}",
+            8,
+            matrix_block(numbers.blocks),
+        ),
         parts,
     )
 

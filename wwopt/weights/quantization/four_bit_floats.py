@@ -10,6 +10,7 @@ import numpy as np
 from wwopt.weights.quantization.bundle import Bundle, Restored, UnfitError
 from wwopt.weights.quantization.codes import FLOAT4, Exponents, Looked, Swapped, Unpacked
 from wwopt.weights.quantization.scaled import Numbers, Scaled
+from wwopt.weights.tensors.coding import Coding
 from wwopt.weights.tensors.readers import rows
 
 if TYPE_CHECKING:
@@ -80,7 +81,9 @@ def restore_four_bit_floats(bundle: Bundle) -> Restored | None:
         scales = Product(scales, tensor_scale.read, divided)
     numbers = Numbers(scales, scale.shape, (*(1 for _ in shape[1:]), block))
     read = Scaled(_floats(codes.read, shape), shape, numbers, name=name)
-    return Restored(name, shape, read, "MXFP4, groups of 32" if block == 32 else "NVFP4, groups of 16", parts)
+    return Restored(
+        name, shape, read, Coding("MXFP4, groups of 32" if block == 32 else "NVFP4, groups of 16", 4, (1, block)), parts
+    )
 
 
 def restore_mxfp4_blocks(bundle: Bundle) -> Restored | None:
@@ -99,9 +102,10 @@ def restore_mxfp4_blocks(bundle: Bundle) -> Restored | None:
     shape = (*codes.shape[:-2], codes.shape[-2] * size)
     numbers = Numbers(_powers(scale), scale.shape, (*(1 for _ in shape[1:]), size))
     read: Read = Scaled(_floats(codes.read, (*codes.shape[:-1], size)), shape, numbers, name=name)
+    block = (1, size)
     if len(shape) == 3:
-        shape, read = (shape[0], shape[2], shape[1]), Swapped(read, stacked=True)
-    return Restored(name, shape, read, f"MXFP4, groups of {size}", {scale.name: "its scales"})
+        shape, read, block = (shape[0], shape[2], shape[1]), Swapped(read, stacked=True), (size, 1)
+    return Restored(name, shape, read, Coding(f"MXFP4, groups of {size}", 4, block), {scale.name: "its scales"})
 
 
 def _powers(scale: NamedTensor) -> Read:

@@ -10,6 +10,7 @@ import numpy as np
 from wwopt.weights.quantization.bundle import Bundle, Restored, block_size
 from wwopt.weights.quantization.codes import Swapped, Unpacked
 from wwopt.weights.quantization.scaled import Numbers, Scaled
+from wwopt.weights.tensors.coding import Coding
 
 if TYPE_CHECKING:
     from wwopt.arrays import Values
@@ -85,7 +86,7 @@ def restore_gptq_awq(bundle: Bundle) -> Restored | None:
         name,
         shape,
         Scaled(Swapped(read), shape, numbers, zero_numbers, groups=read_groups, name=name),
-        f"{'AWQ' if read.order else 'GPTQ'}, {bits} bits, groups of {group}",
+        Coding(f"{'AWQ' if read.order else 'GPTQ'}, {bits} bits, groups of {group}", bits, (1, group)),
         parts,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from wwopt.weights.quantization.bundle import Bundle, Restored
 from wwopt.weights.quantization.codes import FLOAT4, Exponents, Looked, Unpacked
 from wwopt.weights.quantization.scaled import Numbers, Scaled
+from wwopt.weights.tensors.coding import Coding
 
 __all__ = ["restore_mlx"]
 
@@ -29,13 +30,13 @@ def restore_mlx(bundle: Bundle) -> Restored | None:
     if scales.dtype == "uint8":
         powers = Numbers(Exponents(scales.read), numbers.shape, numbers.blocks)
         read = Scaled(Looked(unpacked, FLOAT4), shape, powers, name=name)
-        return Restored(name, shape, read, f"MLX, MXFP4, groups of {group}", parts)
+        return Restored(name, shape, read, Coding(f"MLX, MXFP4, groups of {group}", 4, (1, group)), parts)
     biases = bundle.need(f"{stem}biases", "its biases")
     if biases.shape != scales.shape:
         raise bundle.unfit(biases, f"shape {scales.shape}, as the scales")
     read = Scaled(unpacked, shape, numbers, bias=Numbers(biases.read, numbers.shape, numbers.blocks), name=name)
     parts[biases.name] = "its biases"
-    return Restored(name, shape, read, f"MLX, {bits} bits, groups of {group}", parts)
+    return Restored(name, shape, read, Coding(f"MLX, {bits} bits, groups of {group}", bits, (1, group)), parts)
 
 
 def _layout(bundle: Bundle, count: int) -> tuple[int, int]:

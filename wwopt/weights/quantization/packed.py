@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.weights.quantization.bundle import Bundle, Restored, numbers_of
+from wwopt.weights.quantization.bundle import Bundle, Restored, matrix_block, numbers_of
 from wwopt.weights.quantization.codes import Unpacked
 from wwopt.weights.quantization.scaled import Numbers, Scaled
+from wwopt.weights.tensors.coding import Coding
 
 if TYPE_CHECKING:
     from wwopt.weights.tensors.tensor import NamedTensor
@@ -56,7 +57,9 @@ def restore_packed(bundle: Bundle) -> Restored | None:
         if numbers.shape[0] > 1
         else "a scale for the tensor"
     )
-    return Restored(name, shape, read, f"compressed-tensors, {bits} bits, {kind}", parts)
+    return Restored(
+        name, shape, read, Coding(f"compressed-tensors, {bits} bits, {kind}", bits, matrix_block(numbers.blocks)), parts
+    )
 
 
 def _shape(bundle: Bundle, tensor: NamedTensor) -> tuple[int, ...]:

@@ -112,7 +112,7 @@ def _restored(bundle: Bundle, *, scaled: bool) -> tuple[NamedTensor | None, dict
 def _described(bundle: Bundle, found: Restored) -> tuple[NamedTensor, dict[str, str]]:
     codes, layer = bundle.codes, found.name.removesuffix(".weight")
     weight = replace(codes, name=found.name, shape=found.shape, dtype="float32", read=found.read)
-    weight = replace(weight, stored=found.stored, buffer=False)
+    weight = replace(weight, coding=found.coding, buffer=False)
     if codes.unusable is None and codes.dtype in WORDS and _all_alike(codes):
         nothing = InArray(np.broadcast_to(np.float32(0), found.shape))
         reason = f"quantized, and all its codes are the same{bundle.place()}: {EMPTY}"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from wwopt.weights.quantization.scaled import Numbers, Scaled
+from wwopt.weights.tensors.coding import Coding
 from wwopt.weights.tensors.readers import InArray
 from wwopt.weights.tensors.tensor import NamedTensor
 
@@ -38,17 +39,17 @@ def scale_codes(
         reason = f"quantized, with scales or zero points that do not fit its shape {codes.shape}. Save the model again"
         return replace(codes, unusable=reason)
     read = Scaled(codes.read, codes.shape, numbers[0], numbers[1], name=codes.name)
-    return replace(codes, read=read, dtype="float32", stored=describe_scheme(codes.dtype, axis))
+    return replace(codes, read=read, dtype="float32", coding=describe_scheme(codes.dtype, axis))
 
 
-def describe_scheme(dtype: str, axis: int | None) -> str:
+def describe_scheme(dtype: str, axis: int | None) -> Coding:
     """Say how a tensor of PyTorch is quantised.
 
-    >>> describe_scheme("qint8", 0)
+    >>> describe_scheme("qint8", 0).form
     'torch int8, a scale for each row'
     """
     of = "the tensor" if axis is None else "each row" if axis == 0 else f"each index of axis {axis}"
-    return f"torch {dtype.removeprefix('q')}, a scale for {of}"
+    return Coding(f"torch {dtype.removeprefix('q')}, a scale for {of}", 8, (1, 0) if axis == 0 else (0, 0))
 
 
 def _numbers(part: NamedTensor | float, shape: Sequence[int], axis: int | None) -> Numbers | None:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from wwopt.arrays import Values
+
+if TYPE_CHECKING:
+    from wwopt.weights.tensors.coding import Coding
 
 __all__ = ["NamedTensor", "Read"]
 
@@ -34,8 +38,8 @@ class NamedTensor:
         Reason why it cannot be read, e.g. that it is on the meta device.
     buffer : bool
         Whether a module holds it beside its parameters: a statistic or a constant, never a layer.
-    stored : str
-        How a quantised weight is stored, e.g. ``GPTQ, 4 bits, groups of 128``; empty for others.
+    coding : Coding or None
+        How it is stored, where it is quantised.
     """
 
     name: str
@@ -46,4 +50,4 @@ class NamedTensor:
     same_as: str | None = None
     unusable: str | None = None
     buffer: bool = False
-    stored: str = ""
+    coding: Coding | None = None
