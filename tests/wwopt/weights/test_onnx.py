@@ -256,6 +256,43 @@ def test_quantised_operations():
         np.testing.assert_allclose(matrix, expected, rtol=1e-6)
 
 
+def test_names_that_quantisers_give():
+    """ONNX Runtime's quantisers append to the names of weights and operations, and look up codes in a table."""
+    codes = np.random.default_rng(0).integers(-128, 128, size=(7, 9), dtype=np.int8)
+    parts = [constant("s", np.float32(0.5)), constant("onnx::MatMul_1_scale", np.float32(0.5))]
+    for name, nodes in {
+        "fc": [helper.make_node("MatMulInteger", ["x", "fc.weight_Transposed_quantized", "", ""], ["y"])],
+        "a.q": [helper.make_node("MatMulInteger", ["x", "onnx::MatMul_1_quantized"], ["y"], name="/a/q/MatMul_quant")],
+    }.items():
+        stored = nodes[0].input[1]
+        scale = constant(f"{stored.removesuffix('_quantized')}_scale", np.float32(0.5))
+        found, matrix = only(graph(nodes, [constant(stored, codes), scale]))
+        assert found == name
+        np.testing.assert_array_equal(matrix, codes.T * 0.5)
+    table = [constant("emb.weight_quantized", codes), constant("emb.weight_scale", np.float32(0.5)), *parts]
+    gather = helper.make_node("Gather", ["emb.weight_quantized", "x"], ["g"])
+    for after in ([], [helper.make_node("DequantizeLinear", ["g", "s"], ["y"])]):
+        found, matrix = only(graph([gather, *after], table))
+        assert found == "emb"
+        np.testing.assert_array_equal(matrix.T, codes * 0.5)
+
+
+def test_quantised_lstm():
+    """The weights of a quantised LSTM lie with their inputs first, and have a scale each or one a column."""
+    rng = np.random.default_rng(0)
+    codes = {kind: rng.integers(-128, 128, size=(1, size, 24), dtype=np.int8) for kind, size in (("W", 9), ("R", 6))}
+    made = [constant(kind, values) for kind, values in codes.items()]
+    made += [constant("Ws", normal(1, 24)), constant("Rs", np.float32([0.5])), constant("z", np.int8([3]))]
+    inputs = ["x", "W", "R", "", "", "", "", "", "Ws", "", "Rs", "z"]
+    node = helper.make_node("DynamicQuantizeLSTM", inputs, ["y"], name="/rnn/LSTM_quant", domain="com.microsoft")
+    found = stacks(graph([node], made))
+    assert list(found) == [f"rnn.weight_{kind}_l0.{gate}" for kind in ("ih", "hh") for gate in "iofg"]
+    expected = codes["W"][0] * normal(1, 24)
+    np.testing.assert_allclose(found["rnn.weight_ih_l0.o"][1][0], expected[:, 6:12], rtol=1e-6)
+    expected = (codes["R"][0].astype(float) - 3) * 0.5
+    np.testing.assert_allclose(found["rnn.weight_hh_l0.f"][1][0], expected[:, 12:18].T, rtol=1e-6)
+
+
 def test_convolution_of_int8():
     """A quantised convolution has a scale for each output."""
     codes = np.random.default_rng(0).integers(-128, 128, size=(9, 7, 1, 1), dtype=np.int8)

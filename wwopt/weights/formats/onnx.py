@@ -29,16 +29,26 @@ CONVOLUTIONS = {"Conv": "conv{}d", "FusedConv": "conv{}d", "ConvInteger": "conv{
                 "ConvTranspose": "conv_transpose{}d"}  # fmt: skip
 PRODUCTS = ("MatMul", "FusedMatMul", "MatMulInteger", "QLinearMatMul", "DynamicQuantizeMatMul", "MatMulIntegerToFloat",
             "Gemm", "FusedGemm", "QGemm")  # fmt: skip
-GATES = {"LSTM": ("lstm", ("i", "o", "f", "g")), "GRU": ("gru", ("z", "r", "n")), "RNN": ("rnn", ("",))}
+QUANTISED_LSTM = "DynamicQuantizeLSTM"
+GATES = {
+    QUANTISED_LSTM: ("lstm", ("i", "o", "f", "g")),
+    "LSTM": ("lstm", ("i", "o", "f", "g")),
+    "GRU": ("gru", ("z", "r", "n")),
+    "RNN": ("rnn", ("",)),
+}
 OWN_SCALES = {  # places of a weight's codes, scales and zero points, in operations that dequantise by themselves
     "QLinearConv": (3, 4, 5), "QLinearMatMul": (3, 4, 5), "QGemm": (3, 4, 5), "DynamicQuantizeMatMul": (1, 2, 3),
     "MatMulIntegerToFloat": (1, 3, 5), "MatMulInteger": (1, None, 3), "ConvInteger": (1, None, 3),
 }  # fmt: skip
 GENERATED = re.compile(  # by exporters, optimisers and TensorFlow, which numbers its tensors
-    r"onnx::|/|_?val_\d+(_\w+)?$|_?v?\d+$|.*Const(ant)?(_\d+)?(_output_\d+)?(_quantized|_Q\d\w*)?$|.*const_fold|.*:\d+$"
+    r"onnx::|/|_?val_\d+(_\w+)?$|_?v?\d+$|.*Const(ant)?(_\d+)?(_output_\d+)?$|.*const_fold|.*:\d+$"
 )
-TENSORFLOW = re.compile(r"Conv\dD|depthwise|BiasAdd|Relu\d?|[Ee]insum|Tensordot|MatMul")  # steps of a layer
-QUANTISED_NAME = re.compile(r"_(quantized|(DQ_)?Q\d(G\d+)?)$")  # what quantisers append to a weight's name
+STEPS = re.compile(
+    r"(MatMul|Gemm|Conv)_quant|Conv\dD|depthwise|BiasAdd|Relu\d?|[Ee]insum|Tensordot|MatMul"
+)  # of a layer
+QUANTISED_NAME = re.compile(
+    r"(_Transposed|_quantized|_(DQ_)?Q\d(G\d+)?)+$"
+)  # what quantisers append to a weight's name
 BIASES = "biases of a recurrent layer, not a weight"
 COMPANION = "scales or zero points of a quantised weight"
 
@@ -146,9 +156,15 @@ class _Model:
             return constant is not None
         if node.op in OWN_SCALES:
             tensor = self._with_own_scales(node, within, constant, tensor)
+        elif node.op == "Gather" and tensor.dtype in CODES:
+            readers = within.readers.get("".join(node.outputs[:1]), ())
+            after = next((one for one in readers if one.op == "DequantizeLinear"), None)
+            stem = constant.name.removesuffix("_quantized")
+            named = (f"{stem}_scale", f"{stem}_zero_point")
+            tensor = self._dequantized(tensor, named if after is None else (after.input(1), after.input(2)), within, 0)
         shape = tensor.shape
         if len(shape) < 2 or (layer_type == "embedding" and (len(shape) != 2 or not is_weight_dtype(tensor.dtype))):
-            return True
+            return True  # not of a layer: numbers that are looked up
         if turn:
             axes = (len(shape) - 1, len(shape) - 2, *range(len(shape) - 2))
             tensor = replace(tensor, shape=tuple(shape[axis] for axis in axes), read=Turned(tensor.read, axes))
@@ -254,9 +270,9 @@ class _Model:
     def _add_gates(self, node: Node, within: _Within) -> None:
         """Add the matrix of each gate and direction, by the names that PyTorch gives them."""
         layer_type, gates = GATES[node.op]
-        layer, number = self._path(node), 0
-        if match := re.fullmatch(rf"(?P<layer>.*)\.{node.op}_(?P<number>\d{{1,4}})", layer):
-            layer, number = match["layer"], int(match["number"])
+        layer, number = self._path(node).removesuffix("_quant"), 0
+        if match := re.fullmatch(r"(?P<layer>.*)\.(LSTM|GRU|RNN)(_(?P<number>\d{1,4}))?", layer):
+            layer, number = match["layer"], int(match["number"] or 0)
         biases = within.scope.get(node.input(3))
         if biases is not None and id(biases) not in self.done:
             self.done.add(id(biases))
@@ -265,6 +281,8 @@ class _Model:
             constant, tensor = self._resolve(node.input(place), within)
             if constant is None or tensor is None or id(constant) in self.done or len(tensor.shape) != 3:
                 continue
+            if node.op == QUANTISED_LSTM:
+                tensor = self._dequantized_gates(node, tensor, within, 6 + 2 * place)
             if tensor.shape[0] > 2 or tensor.shape[1] % len(gates):
                 raise ValueError(f"{constant.name!r} of shape {tensor.shape} is no weight of {node.op}")
             self.done.add(id(constant))
@@ -277,6 +295,18 @@ class _Model:
                     name = ".".join(filter(None, (layer, ending, gate)))
                     shape = (size, tensor.shape[2])
                     self._keep(replace(tensor, name=name, shape=shape, read=part, layer_type=layer_type))
+
+    def _dequantized_gates(self, node: Node, tensor: NamedTensor, within: _Within, place: int) -> NamedTensor:
+        """Dequantise the weight of a quantised LSTM, whose inputs come before its gates."""
+        scale, zero = (self._companion(node.input(i), within) for i in (place, place + 1))
+        shape = (tensor.shape[0], tensor.shape[2], tensor.shape[1])
+        wrong = [part for part in (scale, zero) if part is not None and math.prod(part.shape) not in (1, shape[1])]
+        turned = replace(tensor, shape=shape, read=Turned(tensor.read, (0, 2, 1)))
+        if scale is None or wrong or shape[0] != 1 or tensor.dtype not in CODES:
+            return replace(turned, unusable="quantised, without scales that fit")
+        flat = [None if part is None else Reshaped(part.read, (math.prod(part.shape),)) for part in (scale, zero)]
+        read = Dequantized(turned.read, flat[0] or scale.read, flat[1], 1)
+        return replace(turned, read=read, dtype="float32", stored=f"ONNX, {tensor.dtype}")
 
     def _add_other(self, constant: Constant) -> None:
         """Add what is no layer's weight: under its own name as it is, else only where it has the shape of one."""
@@ -296,7 +326,7 @@ class _Model:
     def _name(self, node: Node, constant: Constant, within: _Within) -> str:
         """Name a weight: its own name, that of the bias added to the product, or the path of the operation."""
         own = QUANTISED_NAME.sub("", constant.name)
-        if not GENERATED.match(constant.name):
+        if not GENERATED.match(own):
             return own
         bias = next(filter(None, (self._bias(value, within) for value in self._added(node, within))), None)
         return bias or f"{self._path(node)}.weight"
@@ -320,7 +350,7 @@ class _Model:
             self.counts[node.op] += 1
             return f"{node.op}_{self.counts[node.op]}"
         parts = [part for part in node.name.partition(";")[0].split("/") if part] or [node.op]
-        while len(parts) > 1 and (parts[-1] == node.op or TENSORFLOW.fullmatch(parts[-1])):
+        while len(parts) > 1 and (parts[-1] == node.op or STEPS.fullmatch(parts[-1])):
             parts.pop()
         kept = [
             one for one, following in zip(parts, [*parts[1:], ""], strict=True) if not following.startswith(f"{one}.")
