@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +54,31 @@ def _read_folder(folder: Path) -> Any:
         raise ValueError(f"{folder.name} cannot be run: it holds no safetensors, and pickles are not loaded")
     architecture = _architecture(folder.name, names)
     try:
-        model, info = architecture.from_pretrained(
-            folder, use_safetensors=True, local_files_only=True, trust_remote_code=False, output_loading_info=True
-        )
+        with _quiet():
+            model, info = architecture.from_pretrained(
+                folder, use_safetensors=True, local_files_only=True, trust_remote_code=False, output_loading_info=True
+            )
     except Exception as error:  # whatever a configuration makes another library do
         raise ValueError(f"{folder.name} cannot be run: {type(error).__name__}: {error}") from error
     if info["missing_keys"]:
         missing = ", ".join(sorted(info["missing_keys"])[:3])
         raise ValueError(f"{folder.name} cannot be run: it does not hold {missing}, which would be random")
     return model
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers from printing bars and warnings; what goes wrong is raised, or told by what is missing."""
+    logging: Any = import_module("transformers.utils.logging")  # most of it is not typed
+    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def _architecture(folder: str, names: list[object]) -> Any:

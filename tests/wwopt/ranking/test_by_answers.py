@@ -230,3 +230,32 @@ def test_bad_evidence_is_one_clear_error(digits, options, message):
     """Before anything long is computed."""
     with pytest.raises(ValueError, match=message):
         wwopt.rank(digits[0], **options)
+
+
+@pytest.mark.slow
+def test_models_of_hugging_face_are_asked_by_name(tmp_path):
+    """Tokens with their mask, as modules and as folders; labels among the inputs are not given to the models."""
+    transformers = pytest.importorskip("transformers")
+    config = transformers.BertConfig(
+        vocab_size=40, hidden_size=64, num_hidden_layers=1, num_attention_heads=2, intermediate_size=96, num_labels=3
+    )
+    draw = torch.Generator().manual_seed(0)
+    tokens = torch.randint(1, 40, (256, 10), generator=draw)
+    inputs = {"input_ids": tokens, "attention_mask": torch.ones_like(tokens), "labels": tokens[:, 0] % 3}
+    models = {}
+    for steps in (0, 1, 5, 10, 20, 40):
+        torch.manual_seed(steps)
+        model = models[str(steps)] = transformers.BertForSequenceClassification(config)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            model(**inputs).loss.backward()
+            optimizer.step()
+        model.save_pretrained(tmp_path / str(steps))
+    ranking = wwopt.rank(models, inputs=inputs)
+    folders = wwopt.rank([tmp_path / name for name in models], inputs=inputs)
+    assert ranking.best == "40"
+    assert ranking.rung == "inputs"
+    assert list(folders.table.index[:4]) == list(ranking.table.index[:4])  # the others have learned nothing
+    agreement = [one.table["agreement"].loc[["40", "20", "10"]] for one in (folders, ranking)]
+    np.testing.assert_allclose(*agreement, atol=0.05)  # as modules they have another score, which weighs the votes

@@ -113,9 +113,11 @@ def edit(folder, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_a_folder_of_a_known_architecture_is_loaded_with_its_head(folder):
-    """The model answers, in evaluation mode."""
+def test_a_folder_of_a_known_architecture_is_loaded_with_its_head(folder, capsys):
+    """The model answers, in evaluation mode; nothing is printed."""
+    capsys.readouterr()
     model = load(folder)
+    assert capsys.readouterr() == ("", "")
     assert not model.training
     assert model(torch.zeros(2, 5, dtype=torch.long)).logits.shape == (2, 3)
 
