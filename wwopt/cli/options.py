@@ -26,7 +26,9 @@ __all__ = [
     "read_thresholds",
 ]
 
-SOURCES = "a file (.safetensors, .pt, .npz, ...), a folder, hf://ORG/NAME, models:/NAME/VERSION or runs:/ID/PATH"
+SOURCES = (
+    "a file (.safetensors, .pt, .gguf, .onnx, ...), a folder, hf://ORG/NAME, models:/NAME/VERSION or runs:/ID/PATH"
+)
 PANEL = "Analysis"  # heading of these options on a help page
 
 ModelArgument = Annotated[str, typer.Argument(help=f"Weights: {SOURCES}.", metavar="MODEL")]

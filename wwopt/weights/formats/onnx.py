@@ -44,7 +44,7 @@ GENERATED = re.compile(  # by exporters, optimisers and TensorFlow, which number
     r"onnx::|/|_?val_\d+(_\w+)?$|_?v?\d+$|.*Const(ant)?(_\d+)?(_output_\d+)?$|.*const_fold|.*:\d+$"
 )
 STEPS = re.compile(
-    r"(MatMul|Gemm|Conv)_quant|Conv\dD|depthwise|BiasAdd|Relu\d?|[Ee]insum|Tensordot|MatMul"
+    r"(MatMul|Gemm|Conv)_(quant|Q\d\w*)|Conv\dD|depthwise|BiasAdd|Relu\d?|[Ee]insum|Tensordot|MatMul"
 )  # of a layer
 QUANTISED_NAME = re.compile(
     r"(_Transposed|_quantized|_(DQ_)?Q\d(G\d+)?)+$"
@@ -306,7 +306,7 @@ class _Model:
             return replace(turned, unusable="quantised, without scales that fit")
         flat = [None if part is None else Reshaped(part.read, (math.prod(part.shape),)) for part in (scale, zero)]
         read = Dequantized(turned.read, flat[0] or scale.read, flat[1], 1)
-        return replace(turned, read=read, dtype="float32", stored=f"ONNX, {tensor.dtype}")
+        return replace(turned, read=read, dtype="float32", coding=Coding(f"ONNX, {tensor.dtype}", 8))
 
     def _add_other(self, constant: Constant) -> None:
         """Add what is no layer's weight: under its own name as it is, else only where it has the shape of one."""
