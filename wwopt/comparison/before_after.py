@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.comparison.changes import stored_shape
+from wwopt.weights import stored_shape
 
 if TYPE_CHECKING:
     from wwopt.arrays import Floats

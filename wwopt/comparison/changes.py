@@ -11,16 +11,15 @@ import numpy as np
 
 from wwopt.comparison.block_scales import measure_block_scales
 from wwopt.spectra import eigenvalues, row_blocks
-from wwopt.weights import LowRank
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from wwopt.arrays import Floats, Values
     from wwopt.comparison.block_scales import BlockScales
-    from wwopt.weights import Coding, WeightMatrix
+    from wwopt.weights import Coding
 
-__all__ = ["FEWEST", "Change", "as_stored", "measure_change", "stored_shape"]
+__all__ = ["FEWEST", "Change", "measure_change"]
 
 WEAK = 1e-4  # eigenvalues below this share of their mean count as lost; rounding to bfloat16 leaves 5e-6 of it
 MANY = 512  # distinct values from which on a layer does not count as quantised
@@ -122,21 +121,6 @@ class Change:
             return 0.0
         ranks = [int(np.count_nonzero(e > WEAK * e.mean())) for e in (self.evals_before, self.evals)]
         return (ranks[0] - ranks[1]) / len(self.evals)
-
-
-def stored_shape(matrix: WeightMatrix) -> tuple[int, int]:
-    """Return rows and columns of a layer as the source stores them."""
-    return (matrix.M, matrix.N) if matrix.transposed else (matrix.N, matrix.M)
-
-
-def as_stored(matrix: WeightMatrix) -> Values:
-    """Read a layer as one matrix (rows, columns * k), as the source stores it; of an adapter what it adds."""
-    if isinstance(matrix.read, LowRank):
-        return matrix.scale * matrix.read.product
-    stack = matrix.read()
-    stack = stack.swapaxes(1, 2) if matrix.transposed else stack
-    flat: Values = stack[0] if len(stack) == 1 else stack.transpose(1, 2, 0).reshape(stack.shape[1], -1)
-    return flat
 
 
 def measure_change(A: Values, B: Values, columns: int, coding: Coding | None = None) -> Change:

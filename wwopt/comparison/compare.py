@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pandas as pd
 
 from wwopt.comparison.before_after import Versions, read_vectors
-from wwopt.comparison.changes import Change, as_stored, measure_change, stored_shape
+from wwopt.comparison.changes import Change, measure_change
 from wwopt.comparison.find_causes import find_causes, find_vector_causes
 from wwopt.comparison.matching import match_layers
 from wwopt.comparison.thresholds import Thresholds
@@ -18,7 +18,7 @@ from wwopt.engine.analyze import analyze
 from wwopt.engine.parallel import run
 from wwopt.engine.settings import Settings
 from wwopt.sources import weights_of
-from wwopt.weights import align_names
+from wwopt.weights import align_names, as_stored, stored_shape
 
 if TYPE_CHECKING:
     import os

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wwopt.comparison.cause import Cause
-from wwopt.comparison.changes import stored_shape
+from wwopt.weights import stored_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,8 @@ import numpy as np
 
 from wwopt.comparison.before_after import is_key, is_query, writes_rows
 from wwopt.comparison.cause import Cause
-from wwopt.comparison.changes import as_stored, stored_shape
 from wwopt.comparison.permutations import Permutation, Reordering, find_reordering, same_permutation
+from wwopt.weights import as_stored, stored_shape
 
 if TYPE_CHECKING:
     from wwopt.comparison.before_after import Versions

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from wwopt.comparison.changes import as_stored
 from wwopt.low_rank.directions import cosine, effective_rank, intruders, overlap, rank_holding
 from wwopt.low_rank.merging import MERGED, judge_merge, lost_to_rounding
 from wwopt.low_rank.update import Update, updates_of
 from wwopt.sources import weights_of
-from wwopt.weights import align_names
+from wwopt.weights import align_names, as_stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

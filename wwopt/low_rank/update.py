@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.comparison.changes import as_stored
-from wwopt.weights import LowRank, Merged, Stacked, align_names
+from wwopt.weights import LowRank, Merged, Stacked, align_names, as_stored
 
 if TYPE_CHECKING:
     from wwopt.arrays import Floats

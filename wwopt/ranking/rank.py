@@ -12,13 +12,21 @@ from wwopt.engine.check_options import check_options
 from wwopt.engine.load_or_analyze import load_or_analyze
 from wwopt.engine.settings import Settings
 from wwopt.ranking.architecture import Architecture, architecture_of
+from wwopt.ranking.by_adapters import (
+    INTRUDERS,
+    NO_BASE,
+    adapter_remarks,
+    analyze_adapters,
+    rows_of_adapters,
+    why_by_intruders,
+)
 from wwopt.ranking.by_answers import judge_candidates, metric_of, ordered_by, readable_names, verdict_remarks
 from wwopt.ranking.by_language import CONTEXT, ordered_by_text, text_remarks, texts_of
 from wwopt.ranking.choose_metric import SCORE, Judge, check_metric, choose
 from wwopt.ranking.evidence import Evidence, Losses, gather
 from wwopt.ranking.remarks import cautions, duplicates, strangers
 from wwopt.ranking.rows import Network, ranking_table
-from wwopt.score import Score, common_score
+from wwopt.score import AlphaScore, Score, common_score
 from wwopt.sources import READ_ERRORS, Candidate, Kind, Source, expand, resolve, weights_of
 from wwopt.text import one_line
 
@@ -93,6 +101,7 @@ class _Examined:
     name: str
     source: Source
     architecture: Architecture
+    adapter: bool = False
 
 
 def rank(
@@ -126,7 +135,8 @@ def rank(
         "auto" takes the score, with a warning where the architectures differ. Only files and tables of one family,
         each of another depth, all sound and each smaller in ``alpha_weighted`` than a shallower one, are ranked by
         that. Else a score, "score", or a column of ``Analysis.details``, of which the mean over the layers is taken.
-        With ``inputs`` it tells how much the votes count where no losses do.
+        With ``inputs`` it tells how much the votes count where no losses do. Adapters alone are ranked by the
+        directions that are new to their ``base``.
     inputs : tensor, array, list, mapping, dataset or iterable of batches, optional
         Unlabelled inputs for modules of one answer space; the training inputs will do. 512 are taken, more where there
         are many classes. A mapping is given to the modules as keyword arguments. Labels in pairs of inputs and labels
@@ -195,6 +205,8 @@ def rank(
     readable = [candidate for candidate in listed if candidate.name not in faults]
     evidence = gather(readable, inputs, answers, losses, kind=kind, with_labels=with_labels, seed=seed,
                       progress=progress)  # fmt: skip
+    if evidence is None and metric == "auto" and _as_adapters(examined, based=base is not None):
+        return _rank_adapters(examined, base, faults, seed)
     texts = (
         {}
         if evidence is not None or metric != "auto" or base is not None
@@ -217,6 +229,22 @@ def rank(
         ordered = ordered_by_text(table, texts)
         return Ranking(ordered, CONTEXT, OWN_TEXT, (*text_remarks(ordered), *wrong), wrong)
     return Ranking(table, choice.metric, choice.reason, (*cautions(choice, networks, table), *wrong), wrong)
+
+
+def _as_adapters(examined: Sequence[_Examined], *, based: bool) -> bool:
+    """Whether all candidates are low-rank adapters that only a table of their own fits."""
+    return all(one.adapter and (based or not one.architecture.shapes) for one in examined)
+
+
+def _rank_adapters(examined: Sequence[_Examined], base: object | None, faults: Mapping[str, str], seed: int) -> Ranking:
+    """Rank low-rank adapters by what they change."""
+    found = analyze_adapters({one.name: one.source for one in examined}, base)
+    others = ranking_table([], Judge(SCORE, AlphaScore()), {}, faults, seed)
+    table = rows_of_adapters(found, {one.name: one.architecture.parameters for one in examined}, others)
+    based = any(INTRUDERS in analysis.table for analysis in found.values())
+    wrong = tuple(f"{name}: {reason}" for name, reason in faults.items())
+    remarks = (*adapter_remarks(table, found, based=based), *wrong)
+    return Ranking(table, INTRUDERS if based else NO_BASE, why_by_intruders(based=based), remarks, wrong)
 
 
 def _by_evidence(table: pd.DataFrame, evidence: Evidence, judge: Judge, wrong: tuple[str, ...]) -> Ranking:
@@ -244,14 +272,19 @@ def _examine(candidates: Sequence[Candidate], settings: Settings) -> tuple[list[
     return examined, faults
 
 
-def _describe(source: Source, settings: Settings) -> tuple[Source, Architecture]:
-    """Give the architecture of a network; what has been analysed is read for that, and then stands for its source."""
+def _describe(source: Source, settings: Settings) -> tuple[Source, Architecture, bool]:
+    """Give the architecture of a network, and whether it is an adapter.
+
+    What has been analysed is read for that, and then stands for its source.
+    """
     if source.analysed:
         analysis = load_or_analyze(source, {})
-        return resolve(analysis), architecture_of(analysis)
+        return resolve(analysis), architecture_of(analysis), False
     matrices = weights_of(source).matrices
     kept = architecture_of([matrix for matrix in matrices if settings.reason_to_skip(matrix) is None])
-    return source, replace(kept, parameters=architecture_of(matrices).parameters)
+    adapter = bool(matrices) and all(matrix.rank is not None for matrix in matrices)
+    parameters = sum(matrix.parameters for matrix in matrices) if adapter else architecture_of(matrices).parameters
+    return source, replace(kept, parameters=parameters), adapter
 
 
 def _need_one(readable: Sequence[object], faults: Mapping[str, str]) -> None:

@@ -18,6 +18,7 @@ from wwopt.weights.matrices.faults import Fault, find_faults
 from wwopt.weights.matrices.fused import GATES
 from wwopt.weights.matrices.lora import LowRank
 from wwopt.weights.matrices.matrix import WeightMatrix, Weights
+from wwopt.weights.matrices.stored import as_stored, stored_shape
 from wwopt.weights.open import open_weights, read_file
 from wwopt.weights.tensors.coding import Coding
 from wwopt.weights.tensors.names import leaf_of
@@ -39,6 +40,7 @@ __all__ = [
     "WeightMatrix",
     "Weights",
     "align_names",
+    "as_stored",
     "find_faults",
     "is_cached",
     "is_module",
@@ -50,6 +52,7 @@ __all__ = [
     "read_file",
     "refuse_foreign_content",
     "refuse_foreign_folder",
+    "stored_shape",
     "subtract",
     "weights_in",
 ]

@@ -154,16 +154,49 @@ def test_what_is_wrong_with_an_adapter():
         wwopt.analyze_adapter({"q.weight": np.ones((60, 60))})
 
 
-def test_rank_and_compare_judge_adapters_as_adapters(tmp_path, capsys):
-    """None is broken for its rank; two adapters are compared by what they add."""
+def layers(seed, mixed):
+    """Three layers with a weight of their own, and changes along its directions or, as intruders, across them."""
+    rng = np.random.default_rng(seed)
+    base, lora = {}, {}
+    for i in range(3):
+        u, _, vt = np.linalg.svd(np.random.default_rng(i).normal(size=(OUT, IN)), full_matrices=False)
+        base[f"{i}.weight"] = u * np.linspace(10, 1, IN) @ vt
+        left = u @ rng.normal(size=(IN, 2)) if mixed else u[:, :2]
+        lora[f"{i}.lora_A.weight"] = vt[:2]
+        lora[f"{i}.lora_B.weight"] = 40 * left / np.linalg.norm(left, axis=0)
+    return base, lora
+
+
+def test_adapters_are_ranked_by_what_is_new_to_their_base(tmp_path, capsys):
+    """Fewer intruders come first, what is broken last; without the base, sound adapters tie."""
+    base, along = layers(0, mixed=False)
+    _, across = layers(1, mixed=True)
+    states = {
+        "across": across,
+        "along": along,
+        "untrained": {n: 0 * W if "lora_B" in n else W for n, W in along.items()},
+    }
+    paths = {name: folder(tmp_path / name, state) for name, state in states.items()}
+    ranking = wwopt.rank(paths, base=base)
+    assert ranking.table.index.tolist() == ["along", "across", "untrained"]
+    assert ranking.table["status"].tolist() == ["ranked", "ranked", "broken"]
+    assert ranking.table["value"].tolist()[:2] == [0, 2]
+    assert (ranking.metric, ranking.ties) == ("intruders", ())
+    without = wwopt.rank({name: paths[name] for name in ("across", "along")})
+    assert without.ties == ("along",)
+    assert any("Give the model that they were trained on" in warning for warning in without.warnings)
+    assert run(["rank", str(paths["across"]), str(paths["along"])]) == 0
+    assert "Rank that keeps 90% of the change" in capsys.readouterr().out
+    with_fault = wwopt.rank({"along": paths["along"], "gone": tmp_path / "gone"}, base=base)
+    assert with_fault.table["status"].tolist() == ["ranked", "unreadable"]
+
+
+def test_adapters_are_compared_by_what_they_add(tmp_path):
+    """A copy that grew by a hundredth has changed; one of other directions is unrelated."""
     one = in_place(np.linspace(1, 2, R))
     near = one | {"q.lora_B.default.weight": 1.01 * one["q.lora_B.default.weight"]}
-    paths = [
-        folder(tmp_path / name, state)
-        for name, state in (("one", one), ("near", near), ("far", in_place(np.ones(R), u=orthogonal(OUT, R))))
-    ]
-    assert run(["rank", *map(str, paths[:2])]) == 2
-    assert "`wwopt adapter` has the table that fits an adapter" in capsys.readouterr().err
+    far = in_place(np.ones(R), u=orthogonal(OUT, R))
+    paths = [folder(tmp_path / name, state) for name, state in (("one", one), ("near", near), ("far", far))]
     comparison = wwopt.compare(paths[0], paths[1])
     assert comparison.ok
     assert comparison.table.loc["q", "distance"] == pytest.approx(0.01, rel=1e-3)
