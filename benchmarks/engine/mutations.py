@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import struct
+import warnings
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,8 @@ EXTREMES = (0, 1, -1, 2, 3, 255, 1 << 15, 1 << 31, (1 << 31) - 1, 1 << 32, 1 << 
             (1 << 64) - 1)  # fmt: skip
 ODDITIES = (*EXTREMES, 0.5, 1e300, True, None, "", "F32", "F64", "I4", "..", "x" * 1000, [], {}, [[[[]]]],
             {"shape": []})  # fmt: skip
+SAME_SIZE = (("F8_E4M3", "F8_E5M2", "I8", "U8", "BOOL", "F8_E8M0"), ("F16", "BF16", "I16"), ("F32", "I32", "U32"),
+             ("F64", "I64"))  # fmt: skip
 HEADER = 2000  # bytes at the front of a file that a mutation without knowledge of the format hits
 
 
@@ -112,6 +116,43 @@ def _keras() -> bytes:
     return buffer.getvalue()
 
 
+def _quantised() -> bytes:
+    """Save a weight of each kind of quantisation, some of 64 values, with everything that lies beside its codes."""
+    words, octets = (torch.arange(size, dtype=torch.uint8).repeat(4)[:size] for size in (128, 32))
+    ints, ones = words.view(torch.int32), torch.ones(64)
+    state = {"quant_type": "nf4", "blocksize": 32, "dtype": "float16", "shape": [8, 8], "nested_blocksize": 2,
+             "nested_offset": 0.5}  # fmt: skip
+    tensors = {
+        "fp8.weight": octets.view(torch.float8_e4m3fn).reshape(8, 4), "fp8.weight_scale_inv": ones[:2].reshape(2, 1),
+        "int8.weight": octets.view(torch.int8).reshape(8, 4), "int8.SCB": ones[:8],
+        "gptq.qweight": ints[:16].reshape(2, 8), "gptq.qzeros": ints[:2].reshape(2, 1),
+        "gptq.scales": ones[:16].reshape(2, 8), "gptq.g_idx": torch.arange(16, dtype=torch.int32) % 2,
+        "awq.qweight": ints[:8].reshape(8, 1), "awq.qzeros": ints[:2].reshape(2, 1),
+        "awq.scales": ones[:16].reshape(2, 8),
+        "ct.weight_packed": ints[:16].reshape(8, 2), "ct.weight_scale": ones[:16].reshape(8, 2),
+        "ct.weight_shape": torch.tensor([8, 16]), "ct.weight_zero_point": ints[:2].reshape(1, 2),
+        "nf4.weight": octets.reshape(32, 1), "nf4.weight.absmax": octets[:2], "nf4.weight.quant_map": ones[:16],
+        "nf4.weight.nested_absmax": ones[:1], "nf4.weight.nested_quant_map": ones.repeat(4),
+        "nf4.weight.quant_state.bitsandbytes__nf4": torch.tensor(list(json.dumps(state).encode()), dtype=torch.uint8),
+        "experts.up_blocks": words.reshape(2, 4, 1, 16), "experts.up_scales": octets[:8].reshape(2, 4, 1) + 120,
+        "mlx.weight": ints[:16].view(torch.uint32).reshape(8, 2), "mlx.scales": ones[:8].reshape(8, 1),
+        "mlx.biases": ones[:8].reshape(8, 1),
+        "fp4.weight": octets.reshape(4, 8), "fp4.weight_scale": octets[:4].view(torch.float8_e4m3fn).reshape(4, 1),
+        "fp4.weight_scale_2": ones[:1],
+    }  # fmt: skip
+    return save({name: tensor.clone() for name, tensor in tensors.items()})
+
+
+def _quantised_by_torch() -> bytes:
+    """Save a state dict with packed parameters, and a tensor that has scales for its rows."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        values, zeros = torch.randn(6, 5, generator=torch.Generator().manual_seed(0)), torch.zeros(6, dtype=torch.int64)
+        rows = torch.quantize_per_channel(values, torch.ones(6), zeros, 0, torch.qint8)
+        whole = torch.quantize_per_tensor(values, 0.1, 3, torch.quint8)
+        return _saved({"a._packed_params._packed_params": (rows, torch.zeros(6)), "b.weight": whole, "c.bias": zeros})
+
+
 SEEDS: dict[str, tuple[str, bytes]] = {
     "safetensors": (".safetensors", save({name: tensor.clone().contiguous() for name, tensor in _state().items()})),
     "zip": (".pt", _saved({"state_dict": _state(), "epoch": 3})),
@@ -124,6 +165,8 @@ SEEDS: dict[str, tuple[str, bytes]] = {
     "onnx": (".onnx", _onnx()),
     "hdf5": (".h5", _hdf5()),
     "keras": (".keras", _keras()),
+    "quantised": (".safetensors", _quantised()),
+    "quantised by torch": (".pt", _quantised_by_torch()),
     "compressed npz": (".npz", _npz(np.savez_compressed)),
 }
 
@@ -133,7 +176,7 @@ def mutate(content: bytes, suffix: str, rng: random.Random) -> bytes:
     if rng.random() < 0.5:
         return _bytes(content, rng, HEADER)
     if suffix == ".safetensors":
-        return _safetensors(content, rng)
+        return _safetensors(content, rng) if rng.random() < 0.7 else _bytes(content, rng, len(content))
     return _zip(content, rng) if content[:2] == b"PK" else _bytes(content, rng, len(content))
 
 
@@ -164,9 +207,33 @@ def _bytes(content: bytes, rng: random.Random, limit: int) -> bytes:
 
 def _safetensors(content: bytes, rng: random.Random) -> bytes:
     length = int.from_bytes(content[:8], "little")
-    header = json.dumps(_json(json.loads(content[8 : 8 + length]), rng)).encode()
+    entries = json.loads(content[8 : 8 + length])
+    if rng.random() < 0.5:
+        changed = json.dumps(_entry(entries, rng)).encode()
+        return struct.pack("<Q", len(changed)) + changed + content[8 + length :]
+    header = json.dumps(_json(entries, rng)).encode()
     claimed = rng.choice((*EXTREMES, *[len(header)] * 20)) % (1 << 64)
     return struct.pack("<Q", claimed) + header + content[8 + length :]
+
+
+def _entry(entries: dict[str, Any], rng: random.Random) -> dict[str, Any]:
+    """Change tensors in ways that leave the header whole: another name, shape or type of the same bytes."""
+    changed = dict(entries)
+    for _ in range(rng.choice((1, 1, 2))):
+        name = rng.choice(list(changed))
+        entry = dict(changed.pop(name))
+        kind, shape = rng.randrange(3), entry.get("shape", [])
+        if kind == 0:
+            entry["shape"] = rng.choice(
+                (shape[::-1], [math.prod(shape)], [1, *shape], [*shape, 1], [math.prod(shape), 1])
+            )
+        elif kind == 1:
+            same = next((types for types in SAME_SIZE if entry.get("dtype") in types), (entry.get("dtype"),))
+            entry["dtype"] = rng.choice(same)
+        else:
+            name = rng.choice((name + "x", name.rpartition(".")[2], f"z.{name}", "scales", "weight_scale"))
+        changed[name] = entry
+    return changed
 
 
 def _json(value: Any, rng: random.Random) -> Any:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from wwopt.weights.quantization.scaled import Numbers
+from wwopt.weights.tensors.dtypes import ITEM_SIZES
 
 if TYPE_CHECKING:
     from wwopt.weights.tensors.coding import Coding
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Bundle", "Restored", "UnfitError", "block_size", "matrix_block", "numbers_of"]
 
+NUMBERS = {dtype for dtype in ITEM_SIZES if not dtype.startswith("complex")}
 USUAL_BLOCKS = (128, 64, 32, 16, 256, 512, 1024)
 
 
@@ -88,8 +90,30 @@ class Bundle:
                 f"quantized, and without {what}: {name!r} is missing{self.place()}. Download the file again, or export "
                 "the model with it"
             )
-        if tensor.unusable is not None:
-            raise UnfitError(f"quantized, and {what} ({name!r}) cannot be read: {tensor.unusable}")
+        return self.checked(tensor)
+
+    def may(self, *names: str) -> NamedTensor | None:
+        """Find the first of some tensors that belong to the codes where they are there.
+
+        Raises
+        ------
+        UnfitError
+            It cannot be read.
+        """
+        tensor = self.beside(*names)
+        return None if tensor is None else self.checked(tensor)
+
+    def checked(self, tensor: NamedTensor) -> NamedTensor:
+        """Return a tensor that lies beside the codes, if it holds numbers that can be read.
+
+        Raises
+        ------
+        UnfitError
+            It does not.
+        """
+        reason = tensor.unusable or (None if tensor.dtype in NUMBERS else f"dtype {tensor.dtype}")
+        if reason is not None:
+            raise UnfitError(f"quantized, and {tensor.name!r} beside it{self.place()} cannot be read: {reason}")
         return tensor
 
     def place(self) -> str:

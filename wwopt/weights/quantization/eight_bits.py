@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wwopt.weights.quantization.bundle import Bundle, Restored, UnfitError, matrix_block, numbers_of
+from wwopt.weights.quantization.bundle import Bundle, Restored, matrix_block, numbers_of
 from wwopt.weights.quantization.codes import Exponents
 from wwopt.weights.quantization.scaled import Numbers, Scaled
 from wwopt.weights.tensors.coding import Coding
@@ -36,10 +36,8 @@ def restore_eight_bits(bundle: Bundle) -> Restored | None:
     scale = find_scale(bundle)
     if scale is None:
         return None
-    if scale.unusable is not None:
-        raise UnfitError(f"quantized, and its scales ({scale.name!r}) cannot be read: {scale.unusable}")
-    numbers = _fitted(bundle, scale)
-    zero = bundle.beside(*(f"{stem}{leaf}" for leaf in ZEROS), f"{codes.name}_zero_point")
+    numbers = _fitted(bundle, bundle.checked(scale))
+    zero = bundle.may(*(f"{stem}{leaf}" for leaf in ZEROS), f"{codes.name}_zero_point")
     parts = {scale.name: "its scales"}
     if zero is not None:
         parts[zero.name] = "its zero points"

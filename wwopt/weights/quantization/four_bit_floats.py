@@ -66,9 +66,9 @@ def restore_four_bit_floats(bundle: Bundle) -> Restored | None:
             return None
         raise bundle.unfit(scale, f"one for each {block} values of a row")
     name = f"{stem}weight"
-    tensor_scale, divided = bundle.beside(f"{stem}weight_scale_2"), False
+    tensor_scale, divided = bundle.may(f"{stem}weight_scale_2"), False
     if tensor_scale is None:
-        tensor_scale, divided = bundle.beside(f"{stem}weight_global_scale"), True
+        tensor_scale, divided = bundle.may(f"{stem}weight_global_scale"), True
     if tensor_scale is None and block == 16:
         raise UnfitError(
             f"quantized to NVFP4, and the scale of the tensor ({stem}weight_scale_2 or {stem}weight_global_scale) is "

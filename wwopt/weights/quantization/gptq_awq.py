@@ -63,8 +63,8 @@ def restore_gptq_awq(bundle: Bundle) -> Restored | None:
     scales = bundle.need(f"{stem}scales", "its scales")
     if len(codes.shape) != 2 or len(scales.shape) != 2 or 0 in (*codes.shape, *scales.shape):
         raise bundle.unfit(scales, "one for each group of inputs and each output, of a matrix")
-    zeros = bundle.beside(f"{stem}qzeros")
-    groups = bundle.beside(f"{stem}g_idx")
+    zeros = bundle.may(f"{stem}qzeros")
+    groups = bundle.may(f"{stem}g_idx")
     parts = {scales.name: "its scales"}
     parts |= {zeros.name: "its zero points"} if zeros else {}
     parts |= {groups.name: "the groups of its inputs"} if groups else {}

@@ -32,8 +32,8 @@ def restore_packed(bundle: Bundle) -> Restored | None:
     if numbers is None:
         raise bundle.unfit(scale, f"one for each row or group of a weight of shape {shape}")
     parts = {scale.name: "its scales", f"{stem}weight_shape": "its shape"}
-    zero = bundle.beside(f"{stem}weight_zero_point")
-    groups = bundle.beside(f"{stem}weight_g_idx")
+    zero = bundle.may(f"{stem}weight_zero_point")
+    groups = bundle.may(f"{stem}weight_g_idx")
     parts |= {zero.name: "its zero points"} if zero else {}
     parts |= {groups.name: "the groups of its inputs"} if groups else {}
     parts |= {
