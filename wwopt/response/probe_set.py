@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from wwopt.response.inputs import find_inputs
 from wwopt.response.read_inputs import Input, InputList, read_inputs
 from wwopt.response.runner import Runner
 
@@ -98,26 +97,6 @@ class ProbeSet:
             singly = read_inputs(inputs, count, seed, "inputs")
             read = singly if _takes(model, singly) else read
         return cls._checked(read, with_labels=with_labels)
-
-    @classmethod
-    def noise(cls, model: nn.Module, count: int = INPUTS, seed: int = 0) -> ProbeSet:
-        """Draw noise of a shape that a model takes, told by its first layer and by trying.
-
-        Raises
-        ------
-        ValueError
-            No shape was found that the model takes.
-
-        Examples
-        --------
-        >>> len(ProbeSet.noise(torch.nn.Linear(7, 2)))
-        512
-        """
-        runner, like = Runner(model), torch.zeros(1)
-        for found in find_inputs(runner.model):
-            if runner.takes(found.noise(2, like, seed)[-1]):
-                return cls(tuple(found.noise(count, like, seed)[-1]))
-        raise ValueError("no shape of inputs was found that the model takes: give `inputs`")
 
     @classmethod
     def _checked(cls, read: InputList, *, with_labels: bool) -> ProbeSet:

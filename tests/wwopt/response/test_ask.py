@@ -243,11 +243,3 @@ def test_a_model_tells_batches_from_inputs():
 def test_more_inputs_for_many_classes():
     """Eight for each class, up to a limit."""
     assert [inputs_for(classes) for classes in (2, 64, 65, 10**6)] == [512, 512, 520, 4096]
-
-
-def test_noise_of_a_shape_that_the_model_takes():
-    """Seeded, so that it is the same for every network."""
-    probes, again, other = (ProbeSet.noise(digits_network(), 20, seed) for seed in (0, 0, 1))
-    assert len(probes) == 20
-    assert probes.hash == again.hash != other.hash
-    assert ProbeSet.noise(Reader(), count=4).inputs[0].dtype == torch.int64
