@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,7 +63,7 @@ class AdapterAnalysis:
 def analyze_adapter(
     adapter: object, *, base: object | None = None, other: object | None = None, merged: object | None = None
 ) -> AdapterAnalysis:
-    """Judge a low-rank adapter by what it changes: LoRA, rank-stabilised or not, and DoRA in a model.
+    """Judge a low-rank adapter by what it changes: LoRA, rank-stabilised or not, and DoRA with its base.
 
     Parameters
     ----------
@@ -103,14 +103,15 @@ def analyze_adapter(
     if other is not None:
         _add_overlap(rows, updates, updates_of(weights_of(other)))
     if merged is not None:
-        _add_merge(rows, updates, align_names(weights, weights_of(merged)).weights)
+        whole = replace(weights, matrices=(*weights.matrices, *weights.partial))
+        _add_merge(rows, updates, align_names(whole, weights_of(merged)).weights)
     table = pd.DataFrame.from_dict(rows, orient="index").rename_axis("name")
     total = float(np.square(table["norm"]).sum())
     shares = np.square(table["norm"]) / total if total > 0 else math.nan
     table.insert(list(table).index("norm") + 1, "energy", shares)
     return AdapterAnalysis(
         table,
-        pd.DataFrame(list(weights.skipped), columns=["name", "reason"]),
+        pd.DataFrame([entry for entry in weights.skipped if entry[0] not in rows], columns=["name", "reason"]),
         _suggested([update.decomposed[1] for update in updates.values() if update.given]),
         tuple(_findings(table)),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ import numpy as np
 from wwopt.weights import LowRank, Merged, Stacked, align_names, as_stored
 
 if TYPE_CHECKING:
-    from wwopt.arrays import Floats
+    from wwopt.arrays import Floats, Values
     from wwopt.weights import WeightMatrix, Weights
 
 __all__ = ["Update", "updates_of"]
@@ -84,8 +84,9 @@ def updates_of(adapter: Weights, base: Weights | None = None) -> dict[str, Updat
     base : Weights, optional
         Of the model that is adapted; its layers are matched by `align_names`.
     """
-    layers = {} if base is None else {m.name: m for m in align_names(adapter, base).weights.matrices}
-    found = {matrix.name: _update(matrix, layers) for matrix in adapter.matrices}
+    whole = replace(adapter, matrices=(*adapter.matrices, *adapter.partial))
+    layers = {} if base is None else {m.name: m for m in align_names(whole, base).weights.matrices}
+    found = {matrix.name: _update(matrix, layers) for matrix in (*adapter.matrices, *adapter.partial)}
     return {name: update for name, update in found.items() if update is not None}
 
 
@@ -94,7 +95,8 @@ def _update(matrix: WeightMatrix, base: Mapping[str, WeightMatrix]) -> Update | 
         B, A = (factor().astype(np.float64) for factor in (matrix.read.B, matrix.read.A))
         scale = matrix.scale / (CONVOLUTION if A.ndim == 4 else 1.0)
         left, right = scale * B.reshape(len(B), -1), A.reshape(len(A), -1)
-        return Update(matrix.name, left, right, len(A), base.get(matrix.name))
+        product = Update(matrix.name, left, right, len(A), base.get(matrix.name))
+        return product if matrix.read.magnitude is None else _of_dora(product, matrix.read.magnitude())
     merged = matrix.read.read if isinstance(matrix.read, Stacked) else None
     if not isinstance(merged, Merged):
         return None
@@ -108,3 +110,13 @@ def _update(matrix: WeightMatrix, base: Mapping[str, WeightMatrix]) -> Update | 
     left = np.concatenate([B.reshape(len(B), -1) for B, _ in factors], axis=1)
     right = np.concatenate([A.reshape(len(A), -1) for _, A in factors])
     return Update(matrix.name, left, right, len(right), weight=flat)
+
+
+def _of_dora(product: Update, lengths: Values) -> Update | None:
+    """Complete the change of DoRA by the weight that it is trained on (arXiv 2402.09353, equation 5); None without."""
+    original = product.original
+    if original is None or lengths.size != len(original):
+        return None
+    merged = original + product.product
+    factors = lengths.reshape(-1, 1).astype(np.float64) / np.linalg.norm(merged, axis=1, keepdims=True)
+    return replace(product, left=merged * factors - original, right=np.eye(original.shape[1]), given=0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class LowRank:
 
     B: Read
     A: Read
+    magnitude: Read | None = None  # lengths of the rows that DoRA gives the sum of base and product
 
     def __call__(self) -> Floats:
         """Return a matrix for each position of a kernel, shape (k, rank, rank); NaN where a factor is not finite."""
@@ -76,22 +77,30 @@ def read_adapter(folder: Path, read_file: Callable[[Path], Iterable[NamedTensor]
         raise ValueError(f"{folder} is an adapter without weights; it has none of {', '.join(FILES)}.")
     factors: dict[str, dict[str, NamedTensor]] = {}
     others = []
-    dora: set[str] = set()
+    lengths: dict[str, NamedTensor] = {}
     for tensor in read_file(file):
         name = tensor.name.removeprefix(PREFIX)
         match, magnitude = FACTOR.match(name), MAGNITUDE.match(name)
         if magnitude is not None:
-            dora.add(magnitude["layer"])
+            lengths[magnitude["layer"]] = tensor
         elif match is None:
             others.append(tensor)
         else:
             factors.setdefault(match["layer"], {})[match["factor"]] = tensor
     whole = to_matrices(others)
-    products = [(layer, DORA) if layer in dora else _product(layer, pair, config) for layer, pair in factors.items()]
-    matrices = [product for product in products if isinstance(product, WeightMatrix)]
+    products = [_product(layer, pair, config) for layer, pair in factors.items()]
+    found = [product for product in products if isinstance(product, WeightMatrix)]
     skipped = [product for product in products if not isinstance(product, WeightMatrix)]
+    skipped += [(matrix.name, DORA) for matrix in found if matrix.name in lengths]
+    matrices = [matrix for matrix in found if matrix.name not in lengths]
+    partial = tuple(_with_lengths(matrix, lengths[matrix.name]) for matrix in found if matrix.name in lengths)
     rest = (*(vector for _, vector in whole.vectors), *whole.rest)
-    return Weights((*matrices, *whole.matrices), (*skipped, *whole.skipped), rest=rest)
+    return Weights((*matrices, *whole.matrices), (*skipped, *whole.skipped), rest=rest, partial=partial)
+
+
+def _with_lengths(matrix: WeightMatrix, lengths: NamedTensor) -> WeightMatrix:
+    read = matrix.read
+    return replace(matrix, read=replace(read, magnitude=lengths.read)) if isinstance(read, LowRank) else matrix
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -88,9 +88,12 @@ class Weights:
         Biases, scales and running statistics, each with the number of matrices before it.
     rest : tuple of NamedTensor
         Other numbers that the network computes with: scalars, a module's buffers, and what has a shape of no layer.
+    partial : tuple of WeightMatrix
+        Adapters whose change only their base completes, as of DoRA; they are in ``skipped``, too.
     """
 
     matrices: tuple[WeightMatrix, ...]
     skipped: tuple[tuple[str, str], ...]
     vectors: tuple[tuple[int, NamedTensor], ...] = ()
     rest: tuple[NamedTensor, ...] = ()
+    partial: tuple[WeightMatrix, ...] = ()

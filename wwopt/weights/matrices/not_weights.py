@@ -36,10 +36,10 @@ NAMES = {  # of the last part of a name
     r"(.*_)?mask|tril|triu|causal": MASK,
     r"(original_)?inv_freq|freqs?(_(cis|cos|sin))?|(cos|sin)(_?cached?)?|rope(_cache|_cos|_sin)?|rotary_(cos|sin)"
     r"|sinusoid.*": ROTARY,
-    r"(.*_)?queue(_.*)?|(.*_)?bank": QUEUE,
+    r"(.*_)?queue(_.*)?|((memory|feature|image|text)_)?bank": QUEUE,
     r"(mel|fft|dft|stft|fourier|dct|forward|inverse)_?(basis(_buffer)?|bases|filters?|filterbanks?|fb|mat|matrix|window)"
     r"|melW|fb|fbanks?|filterbanks?|(.*_)?window": BASIS,
-    r"anchors?(_grid|_points)?|alibi(_slopes)?|noise_const|(.*_)?(gaussian|projection)_matrix": "a constant, no weight",
+    r"anchors?(_grid|_points)?|alibi(_slopes)?|noise_const|(.*_)?gaussian_matrix": "a constant, no weight",
     r"(weight_)?(epsilon|eps|noise)": "noise that is drawn anew, not a weight",  # of noisy layers
     r"running_\w+": STATISTIC,
 }
