@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["information", "label_kappa", "loss_of_constant", "shared_spread"]
 
 GRID = 2001  # errors at which the entropy is tabulated; between them it is interpolated
-FAR = 3.0  # times the upper quartile of the spreads: wider answers have diverged
+LIKE = 0.5  # correlation with the others from which a network's spread counts as a measure for all
+FAR = 3.0  # times the second widest of those: wider answers have diverged
 ROUNDING = 1e-3  # by which the outputs of a softmax may miss a sum of one
 
 
@@ -111,10 +112,9 @@ def loss_of_constant(losses: Floats, constant: Flags, classes: int | None) -> fl
 def shared_spread(values: Floats, weights: Floats) -> Floats:
     """Size of each network's answers along the weighted mean of the others', shape (n,): `information` of values.
 
-    A network that was trained by squared error answers with as much variance as it explains: the part of its spread
-    that it has in common with the others, times its correlation with them, is what it knows. Answers that are nearly
-    constant have little of it, nor have those that are unlike the others' or more than `FAR` times as wide as a wide
-    network's.
+    A network that was trained by squared error answers with as much variance as it explains: its spread, times the
+    square of its correlation with the others, is what it knows. Answers that are nearly constant have little of it, nor
+    have those that are unlike the others', or that are `FAR` times as wide.
 
     Parameters
     ----------
@@ -125,16 +125,14 @@ def shared_spread(values: Floats, weights: Floats) -> Floats:
     """
     centred = (values - values.mean(axis=1, keepdims=True)).reshape(len(values), -1)
     size = np.linalg.norm(centred, axis=1)
-    voting = weights > 0
-    widest = FAR * float(np.quantile(size[voting], 0.75)) if voting.sum() > 1 else 0.0
-    if widest <= 0:
-        return np.zeros(len(values))
-    fair = np.square(np.minimum(1.0, widest / np.maximum(size, widest)))
-    means = np.where(np.eye(len(values), dtype=bool), 0.0, (weights * fair)[None, :]) @ centred
+    unit = centred / np.where(size > 0, size, 1.0)[:, None]
+    means = np.where(np.eye(len(values), dtype=bool), 0.0, weights[None, :]) @ unit
     scale = np.linalg.norm(means, axis=1)
-    along = (centred * means).sum(axis=1) / np.where(scale > 0, scale, 1.0)
-    own = np.clip(along / np.where(size > 0, size, 1.0), 0.0, 1.0)
-    return np.asarray(along * own * fair / widest)
+    alike = np.clip((unit * means).sum(axis=1) / np.where(scale > 0, scale, 1.0), 0.0, 1.0)
+    like = np.sort(size[(alike >= LIKE) & (weights > 0)])
+    widest = FAR * float(like[-2]) if len(like) > 1 else 0.0
+    fair = np.square(np.minimum(1.0, widest / np.where(size > 0, size, 1.0)))
+    return np.asarray(size * np.square(alike) * fair)  # squared: noise of one's own adds to the size
 
 
 def _entropy(shares: Floats) -> Floats:

@@ -88,7 +88,14 @@ def test_shared_spread_orders_by_what_is_explained():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(200, 3))
     values = np.stack(
-        [0.9 * truth, 0.6 * truth, 0.3 * truth, 0.9 * rng.normal(size=truth.shape), 1e6 * truth, 0 * truth]
+        [
+            0.9 * truth,
+            0.6 * truth,
+            0.3 * truth,
+            0.9 * rng.normal(size=truth.shape),
+            1e6 * rng.normal(size=truth.shape),
+            0 * truth,
+        ]
     )
     found = shared_spread(values, np.ones(6))
     assert found[0] > found[1] > found[2] > found[3]
