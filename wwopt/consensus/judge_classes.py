@@ -48,9 +48,9 @@ def judge_classes(case: Case, constant_loss: float | None) -> Judged:
         known = able & np.isfinite(case.loss)
         if known.any():
             constant = constant_loss or loss_of_constant(case.loss[known], case.answers.constant[known], classes)
-            return _by_loss(case, case.loss, constant)
+            return _by_loss(case, case.loss, constant, claims)
     if np.isfinite(claims[able, 0]).sum() * 2 >= max(able.sum(), 1):
-        return _by_loss(case, claims[:, 0], most)
+        return _by_loss(case, claims[:, 0], most, claims)
     return _by_score(case)
 
 
@@ -71,7 +71,7 @@ class _Crowd:
     kin: Flags
 
 
-def _by_loss(case: Case, losses: Floats, constant: float) -> Judged:
+def _by_loss(case: Case, losses: Floats, constant: float, claims: Floats) -> Judged:
     able = case.able & np.isfinite(losses)
     competence = np.where(able, competence_of(losses, constant), 0.0)
     kin, learned = case.kin, np.where(able, learned_share(losses, constant), 0.0)
@@ -85,7 +85,9 @@ def _by_loss(case: Case, losses: Floats, constant: float) -> Judged:
         # Of eight networks without a loss, the score chose a collapsed one in up to a third of the draws.
         rule = "" if case.by_loss else "what its outputs claim to know, times its agreement"
         return replace(judged, excess=-1.0, doubt=too_few(int(case.able.sum()), int(voters.sum())), rule=rule)
-    labels = np.where(able, np.nan_to_num(label_kappa(losses, constant)), 0.0)
+    # A loss in training mode, with dropout, says too little of a network whose outputs are sure of their answers.
+    sure = label_kappa(claims[:, 0], float(np.nanmax(claims[:, 1], initial=1.0)))
+    labels = np.where(able, np.fmax(label_kappa(losses, constant), sure), 0.0)
     known = known_labels(labels, agreements, pairwise_kappas(case.answers.table), voters)
     heat = excess(case.answers.table, known, agreements, voters, kin)
     wrong = float(np.clip((heat - LABELS_RIGHT) / (LABELS_WRONG - LABELS_RIGHT), 0.0, 1.0))

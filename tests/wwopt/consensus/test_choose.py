@@ -59,6 +59,14 @@ def test_what_outputs_claim_stands_in_for_losses():
     assert by_score.can_tell
 
 
+def test_losses_of_training_mode_are_no_sign_of_wrong_labels():
+    """A loss with dropout says too little of networks; outputs that are sure of their answers speak for them."""
+    crowd = Crowd(GOOD)
+    dropout = np.array([0.9, 0.9, 0.9, 0.9, 0.9, 0, 0, 0, 0])
+    assert choose(crowd.answers, losses=crowd.losses + dropout).excess > 0.05
+    assert choose(crowd.logits, losses=crowd.losses + dropout).excess < 0.05
+
+
 def test_order_of_networks_is_no_matter():
     """Networks in another order are chosen alike."""
     crowd = wrong_labels()
