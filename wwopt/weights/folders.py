@@ -43,6 +43,7 @@ WEIGHT_FILES = (
     "state_dict.pth",
 )
 MLFLOW = ("data/model.pt2", "data/model.pth", "model", "model.sentence_transformer", "model.onnx", "data/model.keras")
+KERAS_INDEX = ".weights.json"  # which tells the files of a layer's weights
 SNAPSHOTS = "snapshots"
 VARIANT = re.compile(
     r"(?P<stem>(diffusion_pytorch_|pytorch_)?(model|weights))(\.(?P<variant>\w+))?(-\d+-of-\d+)?"
@@ -146,6 +147,8 @@ def read_index(index: Path, read_file: ReadFile) -> list[NamedTensor]:
         The index is damaged, or a shard is missing or lacks a tensor that the index lists.
     """
     files = read_sharded(index)
+    if index.name.endswith(KERAS_INDEX):
+        return [tensor for file in dict.fromkeys(files.values()) for tensor in read_file(index.parent / file)]
     shards = {file: {tensor.name: tensor for tensor in read_file(index.parent / file)} for file in set(files.values())}
     absent = [f"{name!r} in {file}" for name, file in files.items() if name not in shards[file]]
     if absent:
@@ -162,7 +165,7 @@ def _tensors(folder: Path, read_file: ReadFile) -> Iterable[NamedTensor]:
     if lost is not None:
         raise ValueError(f"{lost} is a link to a file that is missing; download the model again.")
     files = _preferred([path for path in folder.iterdir() if path.suffix in CHECKPOINT_SUFFIXES and path.is_file()])
-    indices = _preferred(folder.glob("*.index*.json"))
+    indices = _preferred([*folder.glob("*.index*.json"), *folder.glob(f"*{KERAS_INDEX}")])
     if len(indices) == 1:
         return read_file(indices[0])
     if len(files) == 1 and not SHARD.match(files[0].name):

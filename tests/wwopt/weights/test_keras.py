@@ -182,8 +182,11 @@ def test_files_of_keras(tmp_path, monkeypatch):
     model.save(tmp_path / "m.keras")
     model.save_weights(tmp_path / "m.weights.h5")
     model.save(tmp_path / "m.h5")
+    (tmp_path / "shards").mkdir()
+    model.save_weights(tmp_path / "shards" / "m.weights.json", max_shard_size=3e-6)
     stored = {variable.path: np.asarray(variable.value.detach()) for variable in model.weights}
-    for file in ("m.keras", "m.weights.h5", "m.h5"):
+    assert len(list((tmp_path / "shards").glob("*.h5"))) > 1
+    for file in ("m.keras", "m.weights.h5", "m.h5", "shards"):
         found = stacks(tmp_path / file)
         for path, values in stored.items():
             layer, _, leaf = path.replace("/", ".").rpartition(".")
@@ -199,8 +202,23 @@ def test_files_of_keras(tmp_path, monkeypatch):
             assert sum(part.size for part in parts) == values.size, (file, path)
             assert np.isclose(sum((part.astype(float) ** 3).sum() for part in parts), (values.astype(float) ** 3).sum())
         order = [name.partition(".")[0] for name in found]
-        if file != "m.weights.h5":
+        if file in ("m.keras", "m.h5"):
             assert order.index("stem") < order.index("depth") < order.index("split") < order.index("up")
+
+
+def test_shards(tmp_path):
+    """The shards of Keras are one model, by their index or by their folder; one that is missing is named."""
+    weights = [{name: values for name, values in NEWER.items() if ("dense" in name) == part} for part in (True, False)]
+    for i, part in enumerate(weights):
+        (tmp_path / f"m_{i:05}.weights.h5").write_bytes(hdf5(part))
+    files = {f"/{name.rpartition('/')[0]}": f"m_{i:05}.weights.h5" for i, part in enumerate(weights) for name in part}
+    files["/layers/conv2d/vars"] = [files["/layers/conv2d/vars"]]
+    (tmp_path / "m.weights.json").write_text(json.dumps({"metadata": {}, "weight_map": files}))
+    expected = {"conv2d", "dense", "dense_1", "sequential.dense", "embedding"}
+    assert set(stacks(tmp_path / "m.weights.json")) == set(stacks(tmp_path)) == expected
+    (tmp_path / "m_00001.weights.h5").unlink()
+    with pytest.raises(ValueError, match=r"names the shard m_00001\.weights\.h5, which is missing"):
+        open_weights(tmp_path)
 
 
 FAULTS = {

@@ -304,9 +304,10 @@ class _Model:
         turned = replace(tensor, shape=shape, read=Turned(tensor.read, (0, 2, 1)))
         if scale is None or wrong or shape[0] != 1 or tensor.dtype not in CODES:
             return replace(turned, unusable="quantised, without scales that fit")
+        columns = (1, 0) if math.prod(scale.shape) > 1 else (0, 0)
         flat = [None if part is None else Reshaped(part.read, (math.prod(part.shape),)) for part in (scale, zero)]
         read = Dequantized(turned.read, flat[0] or scale.read, flat[1], 1)
-        return replace(turned, read=read, dtype="float32", coding=Coding(f"ONNX, {tensor.dtype}", 8))
+        return replace(turned, read=read, dtype="float32", coding=Coding(f"ONNX, {tensor.dtype}", 8, columns))
 
     def _add_other(self, constant: Constant) -> None:
         """Add what is no layer's weight: under its own name as it is, else only where it has the shape of one."""

@@ -67,13 +67,18 @@ def read_safetensors(path: Path) -> list[NamedTensor]:
 def read_sharded(index: Path) -> dict[str, str]:
     """Read a ``*.index.json``: for each tensor the name of the file, in the same folder, that holds it.
 
+    Of Keras's ``*.weights.json``, which lists the files of each layer, each file of a layer is an entry.
+
     Raises
     ------
     ValueError
         The index is damaged, or names a file that is elsewhere or missing.
     """
     try:
-        files = {str(name): str(file) for name, file in json.loads(index.read_bytes())["weight_map"].items()}
+        listed = json.loads(index.read_bytes())["weight_map"].items()
+        files = {str(name): str(file) for name, file in listed if not isinstance(file, list)}
+        files |= {f"{name} {i}": str(file) for name, several in listed if isinstance(several, list)
+                  for i, file in enumerate(several)}  # fmt: skip
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"{index} is not a readable index of shards: {error!r}") from error
     for file in sorted(set(files.values())):
