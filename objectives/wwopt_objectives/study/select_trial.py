@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ChosenTrial", "Reason", "as_choice", "choose_trial", "select"]
 
 RUNNERS_UP = 3
+GROUND = "Chosen as "  # how a verdict's reason begins
 BY = {
     "weights": "by the weights alone",
     "weights and loss": "by the weights and the training loss",
@@ -53,6 +54,9 @@ class Reason:
         Training loss, where it is known.
     meter : float or None
         Share of the inputs at which the vote contradicts the given labels; None where labels were not asked for.
+    excess : float or None
+        How far networks agree with each other beyond what their losses allow: above 0.08 labels look wrong. It needs
+        no labels; None where no loss is known or claimed.
     runners_up : tuple of int
         Numbers of the trials that came next.
     no_vote : mapping of int to str
@@ -70,6 +74,7 @@ class Reason:
     score: float
     loss: float | None
     meter: float | None
+    excess: float | None
     runners_up: tuple[int, ...]
     no_vote: Mapping[int, str]
     best: int | None
@@ -104,10 +109,10 @@ class ChosenTrial(FrozenTrial):
 def select(study: Study, *, artifact_store: ArtifactStore | None = None) -> ChosenTrial:
     """Choose the trial to use at the end of a study.
 
-    Where the objective was given ``inputs``, the trials judge each other by their answers: networks that agree with
-    the vote of the others beyond chance are mostly right. Where the training loss is known, it says who is competent
-    to vote, and decides among equals. Without answers the training loss chooses among the networks that are sound by
-    their weights, and without it the score. ``reason`` says which it was.
+    Where the objective was given ``inputs``, the trials judge each other by their answers, with the training loss where
+    it is known (see `wwopt.consensus.choose`): networks that agree with the vote of the others beyond chance are mostly
+    right. Without answers the training loss chooses among the networks that are sound by their weights, and without it
+    the score. ``reason`` says which it was.
 
     A trial that was pruned votes and is not chosen; nor is one that is infeasible, or whose weights were not kept,
     where those of another one were.
@@ -206,9 +211,10 @@ def _reason(judged: JudgedTrials, chosen: FrozenTrial, first: FrozenTrial) -> Re
     best = judged.best
     number = chosen.number
     if verdict.can_tell:
-        voters = int((verdict.votes > 0).sum())
-        said = f"its agreement with the vote of {voters} networks is {agreement:.2f}, beyond chance."
-        sentence = f"Trial {number} is chosen {BY[verdict.rung]}: {said}"
+        why = "it comes first among those that may be chosen"
+        if verdict.order[0] == place:
+            why = verdict.reason.removeprefix(GROUND).rstrip(".")
+        sentence = f"Trial {number} is chosen {BY[verdict.rung]}: {why}. Its agreement is {agreement:.2f}."
     else:
         sentence = f"Trial {number} is chosen {BY[verdict.rung]}. {verdict.reason}"
     if verdict.contradiction is not None:
@@ -225,6 +231,7 @@ def _reason(judged: JudgedTrials, chosen: FrozenTrial, first: FrozenTrial) -> Re
         score=float(chosen.user_attrs[SCORE]["score"]),
         loss=chosen.user_attrs.get(TRAIN_LOSS),
         meter=verdict.contradiction,
+        excess=verdict.excess,
         runners_up=tuple(trial.number for trial in judged.ranking if trial.number != number)[:RUNNERS_UP],
         no_vote=judged.no_vote,
         best=None if best is None else best.number,

@@ -62,7 +62,7 @@ def test_it_goes_on_where_it_stopped(demo, study, capsys):
     """Started again with more trials it adds the missing ones; a trial left running is ended as failed."""
     study.ask()
     assert run(["demo", "--trials", "8", "--folder", str(demo), "--seed", "3"]) == 0
-    out = capsys.readouterr().out
+    out = " ".join(capsys.readouterr().out.split())  # lines are wrapped
     assert "1 of 8 trials" in out
     assert "Test accuracy, which the study has never seen" in out
     assert all(rule in out for rule in ("chosen: `select`", "best: the lowest score", "smallest mean alpha"))
