@@ -119,7 +119,7 @@ def test_tables_of_positions_are_a_row_for_each_place(name, grid, table):
     assert wwopt.analyze({name: values}).details["layer_type"].tolist() == ["embedding"]
 
 
-@pytest.mark.parametrize(("kind", "gates"), [("lstm", "ifgo"), ("gru", "zrn")])
+@pytest.mark.parametrize(("kind", "gates"), [("lstm", "ifco"), ("gru", "zrh")])
 def test_gates_of_keras_are_layers(kind, gates):
     """They lie side by side, behind the inputs."""
     kernel, recurrent = matrix(70, len(gates) * 60), matrix(60, len(gates) * 60)

@@ -24,6 +24,7 @@ INTERLEAVED = ("gpt_neox", "gpt_neox_japanese", "bloom", "persimmon")  # each he
 EXPERTS = ("expert", "moe", "_exps")  # in the name of a stack of them
 RECURRENT = re.compile(r"weight_(ih|hh)(_l\d+(_reverse)?)?$")
 KERAS = ("kernel", "recurrent_kernel")
+KERAS_GATES = {"lstm": ("i", "f", "c", "o"), "gru": ("z", "r", "h"), "rnn": ("",)}  # as in files of Keras
 GATES = {4: ("lstm", ("i", "f", "g", "o")), 3: ("gru", ("r", "z", "n")), 1: ("rnn", ("",))}  # by their number
 
 
@@ -150,9 +151,8 @@ def _gates_of_keras(tensor: NamedTensor, name: str, others: Mapping[str, NamedTe
     gates, rest = divmod(tensor.shape[1], hidden.shape[0])
     if rest or gates not in GATES:
         return [(name, tensor)]
-    kind, names = GATES[gates]
-    order = ("z", "r", "n") if kind == "gru" else names
-    return _cut(name, replace(tensor, layer_type=kind), 1, _equal_parts(tensor.shape[1], order))
+    kind, _ = GATES[gates]
+    return _cut(name, replace(tensor, layer_type=kind), 1, _equal_parts(tensor.shape[1], KERAS_GATES[kind]))
 
 
 def _is_experts(tensor: NamedTensor, name: str) -> bool:
