@@ -68,8 +68,11 @@ class LayerColumns:
 
     @property
     def has_diverged(self) -> Flags:
-        """Which layers hold much of their energy in stray elements."""
-        return (self["trap_energy"] > MAX_TRAP_ENERGY) & ~self.is_embedding
+        """Which layers, that are no differences, hold much of their energy in stray elements.
+
+        Few elements may be all that a fine-tuning changed.
+        """
+        return (self["trap_energy"] > MAX_TRAP_ENERGY) & ~self.is_embedding & (not self.difference)
 
     @property
     def is_noise(self) -> Flags:
@@ -176,7 +179,8 @@ RULES = (
     Rule(
         "diverged",
         "broken",
-        f"stray elements hold more than {MAX_TRAP_ENERGY:.0%} of the energy of a layer that is no embedding",
+        f"stray elements hold more than {MAX_TRAP_ENERGY:.0%} of the energy of a layer that is no embedding, and no "
+        "difference to a base",
         "has {trap_energy:.0%} of its energy in stray elements",
         f"have over {MAX_TRAP_ENERGY:.0%} of their energy in stray elements",
         "A few elements have grown far beyond all others: the learning rate was too high at some point. Lower it or "

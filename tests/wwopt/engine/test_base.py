@@ -67,3 +67,15 @@ def test_settings_name_the_base(base, tuned, tmp_path):
     assert wwopt.analyze(tuned, base=tmp_path / "base.safetensors").settings["base"].endswith("base.safetensors")
     assert wwopt.analyze(tuned, base=base).settings["base"] == "a dict"
     assert wwopt.analyze(tuned).settings["base"] is None
+
+
+def test_a_change_of_few_elements_is_no_divergence():
+    """A fine-tuning may change little but a few rows, which in the weights of a network themselves would be broken."""
+    torch.manual_seed(0)
+    base, rows = torch.randn(80, 60), torch.zeros(80, 60)
+    rows[[3, 40]] = 5 * torch.randn(2, 60)
+    tuned = base + rows + 0.01 * torch.randn(80, 60)
+    assert [
+        f.key for f in wwopt.analyze({"a.weight": tuned}, base={"a.weight": base}).findings if f.key == "diverged"
+    ] == []
+    assert "diverged" in [f.key for f in wwopt.analyze({"a.weight": tuned - base}).broken]
