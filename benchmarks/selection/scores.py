@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from wwopt import AlignmentScore, AlphaScore, ResponseScore, default_score
+from wwopt import AlignmentScore, AlphaScore, ResponseScore, default_score, rank
 
 if TYPE_CHECKING:
     from benchmarks.selection.networks import Network
@@ -86,9 +86,11 @@ def judges() -> list[Judge]:
     return [
         recommended,
         alpha,
+        Judge("wwopt.rank(modules)", "weights", _ranked),
         mixed("default_score() .75 + training loss .25, ranks", recommended, loss, 0.75),
         mixed("AlphaScore() .75 + training loss .25, ranks", alpha, loss, 0.75),
         weights("AlignmentScore()", AlignmentScore()),
+        weights("ResponseScore()", ResponseScore()),
         weights("response alone", _response),
         weights("ResponseScore.wrong_labels()", ResponseScore.wrong_labels()),
         weights("mean alpha", lambda analysis: _mean(analysis, "alpha")),
@@ -116,6 +118,12 @@ def ablations() -> list[Judge]:
         weights(f"{term} alone", replace(score, **{**nothing, term: getattr(score, term)})) for term in score.TERMS
     ]
     return [weights("AlphaScore()", score), *without, *alone]
+
+
+def _ranked(networks: Sequence[Network]) -> Values:
+    """Places in the order of `wwopt.rank`, which runs the modules on noise."""
+    order = rank({str(i): network.model() for i, network in enumerate(networks)}, progress=False).table.index
+    return np.array([order.get_loc(str(i)) for i in range(len(networks))], dtype=np.float64)
 
 
 def _recorded(name: str, sees: str, number: str) -> Judge:

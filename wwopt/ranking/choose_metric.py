@@ -86,6 +86,12 @@ class Judge:
 
     metric: str
     score: Score
+    strict: bool = False  # whether networks that learned nothing come behind the others, whatever their number
+
+    def behind(self, analysis: Analysis) -> bool:
+        """Whether a network comes behind the others, since none of its layers can be told from noise."""
+        noise = {finding.row for finding in analysis.findings if finding.key == "noise"}
+        return self.strict and 0 < len(analysis.details) == len(noise)
 
     @property
     def sign(self) -> int:

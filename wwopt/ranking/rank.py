@@ -22,6 +22,7 @@ from wwopt.ranking.by_adapters import (
 )
 from wwopt.ranking.by_answers import judge_candidates, metric_of, ordered_by, readable_names, verdict_remarks
 from wwopt.ranking.by_language import CONTEXT, ordered_by_text, text_remarks, texts_of
+from wwopt.ranking.by_noise import METRIC, ordered_by_noise
 from wwopt.ranking.choose_metric import SCORE, Judge, check_metric, choose
 from wwopt.ranking.evidence import Evidence, Losses, gather
 from wwopt.ranking.remarks import cautions, duplicates, strangers
@@ -219,7 +220,7 @@ def rank(
     _need_one(enough, {name: f"not measured: {reason}" for name, reason in unmeasured.items()} | faults)
     choice = choose(metric, networks or analysed, based=base is not None)
     score = metric if isinstance(metric, Score) else common_score(one.analysis for one in networks or analysed)
-    judge = Judge(choice.metric, score)
+    judge = Judge(choice.metric, score, strict=metric == "auto" and choice.metric == SCORE and base is None)
     table = ranking_table(networks, judge, unmeasured, faults, seed)
     unreadable = [f"{name}: {reason}" for name, reason in faults.items()]
     if evidence is not None:
@@ -228,6 +229,12 @@ def rank(
     if texts:
         ordered = ordered_by_text(table, texts)
         return Ranking(ordered, CONTEXT, OWN_TEXT, (*text_remarks(ordered), *wrong), wrong)
+    by_noise = _by_noise(table, networks, examined, options.get("response"), seed) if judge.strict else None
+    if by_noise is not None:
+        reason = (
+            f"{choice.reason}; half of a rank is by scores of the weights, half by how far their answers to noise agree"
+        )
+        return Ranking(by_noise, METRIC, reason, (*cautions(choice, networks, by_noise), *wrong), wrong)
     return Ranking(table, choice.metric, choice.reason, (*cautions(choice, networks, table), *wrong), wrong)
 
 
@@ -255,6 +262,16 @@ def _by_evidence(table: pd.DataFrame, evidence: Evidence, judge: Judge, wrong: t
     return Ranking(
         ordered, metric_of(verdict, table, evidence, judge.sign), verdict.reason, remarks, wrong, verdict.rung, verdict
     )
+
+
+def _by_noise(
+    table: pd.DataFrame, networks: Sequence[Network], examined: Sequence[_Examined], response: object, seed: int
+) -> pd.DataFrame | None:
+    """Rank modules by their answers to noise too, unless ``response=False`` forbids to run them."""
+    if response is False:
+        return None
+    modules = {one.name: one.source.value for one in examined if one.source.kind is Kind.MODULE}
+    return ordered_by_noise(table, networks, modules, response if isinstance(response, Sequence) else None, seed)
 
 
 def _examine(candidates: Sequence[Candidate], settings: Settings) -> tuple[list[_Examined], dict[str, str]]:
@@ -297,7 +314,7 @@ def _required(metric: str | Score) -> dict[str, Any]:
     """Options that make `analyze` measure what the score needs: by default neighbouring layers too."""
     if isinstance(metric, Score):
         return dict(metric.requires)
-    return {"alignment": True} if metric in ("auto", SCORE) else {}
+    return {"alignment": True, "response": False} if metric in ("auto", SCORE) else {}
 
 
 def _analyze_all(

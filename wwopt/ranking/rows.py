@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from wwopt.arrays import Floats
     from wwopt.ranking.choose_metric import Judge
 
-__all__ = ["BROKEN", "NOT_ASKED", "NOT_MEASURED", "RANKED", "UNREADABLE", "Network", "ranking_table"]
+__all__ = [
+    "BROKEN",
+    "NOTHING_LEARNED",
+    "NOT_ASKED",
+    "NOT_MEASURED",
+    "RANKED",
+    "UNREADABLE",
+    "Network",
+    "ranking_table",
+]
 
 SUMMARY = ("alpha", "alpha_weighted", "share_over_6", "share_trapped", "trap_energy", "log_norm", "log_alpha_norm",
            "log_spectral_norm", "stable_rank")  # fmt: skip
@@ -26,6 +35,7 @@ MORE_IS_BETTER = ("stable_rank", "parameters")
 COLUMNS = ("value", "score", *SUMMARY, "parameters", "layers", "status", "note")
 RANKED, BROKEN, NOT_ASKED = "ranked", "broken", "not asked"
 NOT_MEASURED, UNREADABLE = "not measured", "unreadable"
+NOTHING_LEARNED = "no layer can be told from noise"  # note of such a network
 NAMED = 3  # broken layers and tensors of one kind that are named
 CONFIDENCE = 0.95
 LEVELS = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
@@ -64,7 +74,8 @@ def ranking_table(
     table = table.join(_uncertainty(table, [judge.sign * draw for draw in draws], judge.sign))
     for column in ("score", *SUMMARY, "parameters"):
         table[f"rank_{column}"] = table[column].rank(method="min", ascending=column not in MORE_IS_BETTER)
-    order = np.lexsort([judge.sign * table["value"], table["value"].isna(), table["status"] == BROKEN])
+    behind = table["note"] == NOTHING_LEARNED
+    order = np.lexsort([judge.sign * table["value"], table["value"].isna(), behind, table["status"] == BROKEN])
     table = table.iloc[order]
     table.insert(0, "rank", np.arange(1, len(table) + 1))
     for status, reasons in ((NOT_MEASURED, unmeasured), (UNREADABLE, faults)):
@@ -82,7 +93,8 @@ def _with_others(table: pd.DataFrame, status: str, reasons: Mapping[str, str]) -
 
 
 def _row(network: Network, judge: Judge) -> dict[str, Any]:
-    analysis, note = network.analysis, _note(network.analysis)
+    analysis, broken = network.analysis, _note(network.analysis)
+    nothing = NOTHING_LEARNED if judge.behind(analysis) else ""
     summary = analysis.summary
     return {
         "name": network.name,
@@ -91,8 +103,8 @@ def _row(network: Network, judge: Judge) -> dict[str, Any]:
         **{name: summary[name] for name in SUMMARY},
         "parameters": network.architecture.parameters,
         "layers": len(analysis.details),
-        "status": BROKEN if note else RANKED,
-        "note": note,
+        "status": BROKEN if broken else RANKED,
+        "note": broken or nothing,
     }
 
 
@@ -105,16 +117,21 @@ def _note(analysis: Analysis) -> str:
 
 
 def _uncertainty(table: pd.DataFrame, draws: Sequence[Floats], sign: int) -> pd.DataFrame:
-    """Intervals of the value and of the rank, and whether a network ties with the best."""
-    sound = [i for i, status in enumerate(table["status"]) if status == RANKED and np.isfinite(draws[i]).all()]
+    """Intervals of the value and of the rank, and whether a network ties with the best.
+
+    Those that learned nothing while others did have no range of ranks: they come behind, whatever their value.
+    """
+    measured = [i for i, status in enumerate(table["status"]) if status == RANKED and np.isfinite(draws[i]).all()]
     frame = pd.DataFrame(math.nan, index=table.index, columns=["low", "high", "rank_low", "rank_high"])
     frame["tied"] = False
-    if not sound:
+    if not measured:
         return frame
+    for i in measured:
+        frame.iloc[i, :2] = sorted(sign * np.quantile(draws[i], LEVELS))
+    sound = [i for i in measured if table["note"].iloc[i] != NOTHING_LEARNED] or measured
     ranks = rank_draws([draws[i] for i in sound])
     best = min(sound, key=lambda i: sign * table["value"].iloc[i])
     for i, ranks_of_one in zip(sound, ranks, strict=True):
-        low, high = sorted(sign * np.quantile(draws[i], LEVELS))
-        frame.iloc[i, :4] = [low, high, *np.quantile(ranks_of_one, LEVELS, method="inverted_cdf")]
+        frame.iloc[i, 2:4] = np.quantile(ranks_of_one, LEVELS, method="inverted_cdf")
         frame.iloc[i, 4] = bool(np.quantile(draws[i] - draws[best], LEVELS[0]) <= 0)
     return frame

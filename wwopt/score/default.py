@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from wwopt.score.alignment_score import AlignmentScore
 from wwopt.score.alpha_score import AlphaScore
-from wwopt.score.response_score import ResponseScore
 from wwopt.text import split_names
 
 if TYPE_CHECKING:
@@ -16,11 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["common_score", "default_score"]
 
 
-def default_score(analysis: Analysis) -> ResponseScore | AlignmentScore | AlphaScore:
+def default_score(analysis: Analysis) -> AlignmentScore | AlphaScore:
     """Choose the score that the evidence recommends for a network.
 
-    Where layers were matched: `ResponseScore` if the response to noise was measured, else `AlignmentScore` if it covers
-    at least half of the layers. Otherwise `AlphaScore`. See docs/score.md for the evidence.
+    `AlignmentScore` where at least half of the layers were matched, otherwise `AlphaScore`: a module and its state dict
+    have the same. See docs/score.md for the evidence.
 
     Examples
     --------
@@ -31,15 +30,13 @@ def default_score(analysis: Analysis) -> ResponseScore | AlignmentScore | AlphaS
     """
     if analysis.pairs is None or not len(analysis.pairs):
         return AlphaScore()
-    if analysis.response is not None and analysis.response.available:
-        return ResponseScore()
     cells = (*analysis.pairs["writers"], *analysis.pairs["readers"])
     matched = {name for cell in cells for name in split_names(cell)}
     layers = set(analysis.words["name"])
     return AlignmentScore() if 2 * len(layers & matched) >= len(layers) else AlphaScore()
 
 
-def common_score(analyses: Iterable[Analysis]) -> ResponseScore | AlignmentScore | AlphaScore:
+def common_score(analyses: Iterable[Analysis]) -> AlignmentScore | AlphaScore:
     """Choose the most recommended score that can be computed for all of these networks."""
-    order = (ResponseScore, AlignmentScore, AlphaScore)
-    return max(map(default_score, analyses), key=lambda score: order.index(type(score)))
+    found = [default_score(analysis) for analysis in analyses]
+    return next((score for score in found if isinstance(score, AlphaScore)), found[0])

@@ -213,8 +213,8 @@ def test_small_networks_are_scored_where_their_layers_are_measured():
 
 @pytest.mark.slow
 def test_default_score_needs_pairs():
-    """Where layers match it is the response of a module, the alignment of a state dict; else alpha."""
-    assert wwopt.default_score(trained()) == wwopt.ResponseScore()
+    """Where layers match it is the alignment, whether a module was run or not; else alpha."""
+    assert wwopt.default_score(trained()) == wwopt.AlignmentScore()
     assert wwopt.default_score(trained(response=False)) == wwopt.AlignmentScore()
     assert wwopt.default_score(trained(alignment=False)) == wwopt.AlphaScore()
     assert wwopt.default_score(wwopt.analyze(nn.Linear(64, 64), alignment=True)) == wwopt.AlphaScore()

@@ -119,22 +119,66 @@ def test_a_family_that_is_no_series_of_depths_is_ranked_by_the_score(candidates,
     assert objection in ranking.reason
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("as_module", [True, False], ids=["modules", "state dicts"])
-def test_of_several_widths_none_that_failed_wins(as_module):
-    """Untrained, shrunken and diverged networks come behind each that has learned, at every width."""
-    learned = {f"learned {width}": trained(60, width=width) for width in (64, 128, 256)}
+WIDTHS = (64, 96, 128, 192, 256)
+
+
+@pytest.fixture(scope="module")
+def several_widths():
+    """Perceptrons that have learned, and others that are untrained, shrunken or diverged; state dicts by names."""
     failed = {
         **{f"untrained {width}": trained(0, width=width) for width in (80, 320)},
         "diverged": trained(60, width=160, lr=1.0),
         "shrunken": trained(60, width=192, lr=0.1, decay=5.0),
     }
-    candidates = {**failed, **learned}
-    if as_module:
-        candidates = {name: perceptron(state) for name, state in candidates.items()}
+    return {**failed, **{f"learned {width}": trained(60, width=width) for width in WIDTHS}}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("as_modules", [True, False], ids=["modules", "state dicts"])
+def test_of_several_widths_none_that_failed_wins(several_widths, as_modules):
+    """Each that has learned comes before all that failed; modules vote on noise besides."""
+    candidates = {name: perceptron(state) if as_modules else state for name, state in several_widths.items()}
     ranking = wwopt.rank(candidates)
-    assert ranking.metric == "score"
-    assert set(ranking.table.index[: len(learned)]) == set(learned)
+    assert ranking.metric == ("scores and noise" if as_modules else "score")
+    assert ("answers to noise" in ranking.reason) == as_modules
+    assert set(ranking.table.index[: len(WIDTHS)]) == {f"learned {width}" for width in WIDTHS}
+    assert ranking.table["rank"].tolist() == list(range(1, len(candidates) + 1))
+    notes = ranking.table["note"]
+    assert {name for name in notes.index if notes[name] == "no layer can be told from noise"} == {
+        "untrained 80", "untrained 320",
+    }  # fmt: skip
+    if as_modules:
+        assert ranking.table["agreement"].iloc[0] > 0.2
+        assert ranking.table["value"].iloc[: len(WIDTHS)].is_monotonic_increasing
+
+
+@pytest.mark.slow
+def test_modules_that_cannot_vote_on_noise_are_ranked_by_the_score(several_widths):
+    """Where they are not to be run, one is a state dict, answers in another shape or fails, and where they are few."""
+    modules = {name: perceptron(state) for name, state in several_widths.items() if name.startswith("learned")}
+    assert wwopt.rank(modules).metric == "scores and noise"
+    assert wwopt.rank(modules, response=False).metric == "score"
+    assert wwopt.rank(modules, response=(65,)).metric == "score"
+    assert wwopt.rank(dict(list(modules.items())[:4])).metric == "score"
+    others = {
+        "state dict": several_widths["learned 64"],
+        "outputs": nn.Sequential(nn.Linear(64, 80), nn.ReLU(), nn.Linear(80, 60)),
+        "inputs": nn.Sequential(nn.Linear(70, 80), nn.ReLU(), nn.Linear(80, 60)),
+    }
+    for name, other in others.items():
+        assert wwopt.rank({**modules, name: other}).metric == "score"
+
+
+@pytest.mark.slow
+def test_infinite_answers_to_noise_do_not_win(several_widths):
+    """Finite weights whose answers overflow come behind those that learned."""
+    modules = {name: perceptron(state) for name, state in several_widths.items() if name.startswith("learned")}
+    overflowing = perceptron(several_widths["learned 128"])
+    with torch.no_grad():
+        overflowing[2].weight *= 1e30
+        overflowing[4].weight *= 1e30
+    table = wwopt.rank({"overflowing": overflowing, **modules}).table
+    assert table.index[-1] == "overflowing"
 
 
 def test_different_architectures_come_with_a_warning():
