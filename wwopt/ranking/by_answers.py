@@ -113,6 +113,8 @@ def verdict_remarks(verdict: Verdict, table: pd.DataFrame, evidence: Evidence, n
     """Say what a verdict rests on, and what makes it less certain than it looks."""
     if evidence.inputs and not verdict.can_tell:
         yield f"The answers cannot tell which is best. {verdict.reason}"
+    if evidence.remark:
+        yield evidence.remark
     if 0 < evidence.inputs < FEW_INPUTS:
         yield f"Only {evidence.inputs} inputs were asked, so an agreement is uncertain by 0.05 and more: give hundreds."
     if evidence.surprises:

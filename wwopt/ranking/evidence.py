@@ -12,6 +12,7 @@ from tqdm.auto import tqdm
 
 from wwopt.consensus import sketch
 from wwopt.consensus.answers import AnswerKind
+from wwopt.consensus.columns import kind_of_columns
 from wwopt.sources import READ_ERRORS, load_module
 from wwopt.text import by_reason, one_line
 
@@ -51,6 +52,8 @@ class Evidence:
         What the answers are.
     inputs : int
         Number of inputs; 0 where nobody was asked.
+    remark : str
+        How the kind was told, where that is worth saying.
     """
 
     answers: Mapping[str, NDArray[Any]] = field(default_factory=dict)
@@ -62,6 +65,7 @@ class Evidence:
     labels: NDArray[Any] | None = None
     kind: AnswerKind = "auto"
     inputs: int = 0
+    remark: str = ""
 
 
 def gather(
@@ -128,7 +132,21 @@ def _given(
         raise ValueError("`answers` must be class numbers of all candidates, or outputs of all.")
     _check_spaces({name: array.shape for name, array in arrays.items()})
     unasked = {name: "no answers were given" for name in names if name not in arrays}
-    return _collect(arrays, unasked, losses, kind, None)
+    remark = ""
+    if kind == "auto":
+        kind, remark = _told(arrays)
+    return replace(_collect(arrays, unasked, losses, kind, None), remark=remark)
+
+
+def _told(answers: Mapping[str, NDArray[Any]]) -> tuple[AnswerKind, str]:
+    """Tell the kind of several outputs by the outputs, and say so where they are taken for values."""
+    several = [one for one in answers.values() if one.dtype.kind == "f" and one.ndim > 1 and np.isfinite(one).all()]
+    if not several or kind_of_columns(several) == "classes":
+        return "auto", ""
+    return (
+        "values",
+        "The outputs move together, so they were taken for values. If they are classes, say `kind='classes'`.",
+    )
 
 
 def _ask(
@@ -172,10 +190,13 @@ def _ask(
                 unasked[one.name] = one_line(error)
     if probes is None or not answers:
         raise ValueError(f"None of the candidates can be asked: {'; '.join(by_reason(unasked))}")
+    remark = ""
     if kind == "auto":
         kind = probes.kind or ("values" if _as_its_input(next(iter(spaces.values())), probes) else "auto")
+    if kind == "auto" and len(surprises) < len(answers):
+        kind, remark = _told(answers)
     found = _collect(answers, unasked, losses, kind, labels_of(probes, next(iter(spaces.values())), seed))
-    return replace(found, surprises=surprises if len(surprises) == len(answers) else {})
+    return replace(found, surprises=surprises if len(surprises) == len(answers) else {}, remark=remark)
 
 
 def _loaded(candidate: Candidate, unasked: dict[str, str]) -> Any:

@@ -148,8 +148,8 @@ def rank(
         Instead of ``inputs``: what the candidates answer to the same inputs, as class numbers, shape (inputs,), or
         outputs, shape (inputs, outputs).
     kind : {"auto", "classes", "values"}
-        What the outputs are. "auto": several are classes, one is a value, unless labels that came with the inputs tell
-        otherwise by their type, or the outputs are as many as the pixels of an input.
+        What the outputs are. "auto": one is a value; several are classes, unless labels that came with the inputs tell
+        otherwise by their type, the outputs are as many as the pixels of an input, or they move together.
     with_labels : bool
         Count how often the vote contradicts the labels that come with the inputs, perhaps wrong ones, for
         ``verdict.contradiction``. The order stays the same.

@@ -184,7 +184,7 @@ def test_answers_that_somebody_has_collected(digits):
 
 
 def test_regression_is_told_by_labels_or_by_shape(digits):
-    """Labels of floats make the outputs values; so do as many outputs as an image has pixels; `kind` overrides."""
+    """Labels of floats make the outputs values; so do outputs that move together; `kind` overrides."""
     from wwopt.ranking.evidence import gather
     from wwopt.sources import expand
 
@@ -198,6 +198,13 @@ def test_regression_is_told_by_labels_or_by_shape(digits):
     assert kind(models, IMAGES, kind="values") == "values"
     autoencoder = {str(i): nn.Sequential(nn.Flatten(), nn.Linear(64, 64)) for i in range(2)}
     assert kind(autoencoder, IMAGES.reshape(-1, 1, 8, 8)) == "values"
+    halves = {str(i): nn.Linear(64, 32) for i in range(3)}
+    with torch.no_grad():
+        for model in halves.values():
+            model.weight.abs_()  # all outputs grow with the brightness
+    assert kind(halves, IMAGES) == "values"
+    assert kind(halves, IMAGES, kind="classes") == "classes"
+    assert any("taken for values" in warning for warning in wwopt.rank(halves, inputs=IMAGES, min_evals=20).warnings)
 
 
 def test_many_classes_are_asked_more_inputs():
