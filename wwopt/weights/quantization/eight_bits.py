@@ -19,8 +19,8 @@ FLOATS = {
 }
 CODES = {**FLOATS, "int8": "int8"}
 BITSANDBYTES = "SCB"  # a row's largest value, of which the codes are 127ths
-OF_TENSOR = ("_scale", "_scale_inv", ".scale", "_scaling_factor", "_scales")  # behind the name of the codes
-OF_LAYER = ("weight_scale", "weight_scale_inv", "scale_weight", "weights_scaling_factor", "weight_scales", "scale",
+OF_TENSOR = ("_scale", "_scale_inv", ".scale", "_scaling_factor")  # behind the name of the codes
+OF_LAYER = ("weight_scale", "weight_scale_inv", "scale_weight", "weights_scaling_factor", "scale",
             "scale_inv", "scales", BITSANDBYTES)  # fmt: skip
 ZEROS = ("weight_zero_point", "weight_zero", "zero_point")
 ASIDE = ("input_scale", "scale_input", "input_scale_inv", "input_zero_point", "input_global_scale", "output_scale",

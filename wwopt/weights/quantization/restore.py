@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +17,7 @@ from wwopt.weights.quantization.four_bit_floats import restore_four_bit_floats, 
 from wwopt.weights.quantization.gptq_awq import restore_gptq_awq
 from wwopt.weights.quantization.mlx import restore_mlx
 from wwopt.weights.quantization.packed import restore_packed
-from wwopt.weights.tensors.readers import InArray, rows
+from wwopt.weights.tensors.readers import InArray, octets, rows
 
 if TYPE_CHECKING:
     from wwopt.weights.tensors.tensor import NamedTensor
@@ -39,14 +40,18 @@ LEAVES = (
     *("weight_g_idx", "scale_weight", "scale_input", "input_scale", "input_global_scale", "input_zero_point"),
     *("weight.absmax", "weight.quant_map", "weight.nested_absmax", "weight.nested_quant_map"),
     *(f"weight.quant_state.bitsandbytes__{kind}" for kind in ("nf4", "fp4")),
-    *("comfy_quant", "codebooks", "zero", "scale", "meta"),
+    *("comfy_quant", "codebooks", "zero", "scale", "meta", "weight_scales"),
 )
+LARGEST = {"float8_e4m3fn": 0x7E, "float8_e5m2": 0x7B, "float8_e4m3fnuz": 0x7F, "float8_e5m2fnuz": 0x7F}  # finite
+LOOKED_AT = 3  # tensors of eight-bit floats
+WITH_SCALES = ("fp8", "fbgemm_fp8", "compressed-tensors", "modelopt")  # methods, as config.json has them
 ALONE = re.compile(
     r"(.*\.)?(weight_scale(_inv|_2)?|weight_global_scale|weight_zero_point|scale_weight|scale_input|qzeros|g_idx|SCB"
-    r"|input_scale|input_global_scale|weight\.(nested_)?(absmax|quant_map)|scaled_fp8)"
+    r"|input_scale|input_global_scale|weight\._(scale|shift)|weight\.(nested_)?(absmax|quant_map)|scaled_fp8)"
 )
 UNREAD = {"q_weight": "ExLlama", "W_q": "HQQ", "Qidxs": "QuIP#", "codes": "AQLM", "weight_packed": "an unknown format"}
-ORPHAN = "part of a quantised weight that is not there"
+BESIDE = "which cannot be read"
+ORPHAN = "its codes are not there"
 EMPTY = "its values were never written. Download the file again, or quantise the model again"
 WORDS = ("int32", "uint32", "uint8")
 NOTHING = InArray(np.empty((0, 0)))
@@ -85,11 +90,11 @@ def restore_quantized(
         if weight is not None:
             restored[tensor.name] = weight
             parts |= own
-    parts |= {tensor.name: "" for tensor in tensors if tensor.name not in parts and ALONE.fullmatch(tensor.name)}
+    parts |= {tensor.name: ORPHAN for tensor in tensors if tensor.name not in parts and ALONE.fullmatch(tensor.name)}
     kept = [restored.get(tensor.name, tensor) for tensor in tensors if tensor.name not in parts]
     renamed = {name: weight.name for name, weight in restored.items()}
-    listed = [(name, f"part of the quantised weight {of}" if of else ORPHAN) for name, of in parts.items()]
-    return [replace(tensor, same_as=renamed.get(tensor.same_as or "", tensor.same_as)) for tensor in kept], listed
+    kept = [replace(tensor, same_as=renamed.get(tensor.same_as or "", tensor.same_as)) for tensor in kept]
+    return kept, [(name, f"part of a quantised weight: {what}") for name, what in parts.items()]
 
 
 def _has_state(tensor: NamedTensor, others: Mapping[str, NamedTensor]) -> bool:
@@ -98,7 +103,7 @@ def _has_state(tensor: NamedTensor, others: Mapping[str, NamedTensor]) -> bool:
 
 
 def _restored(bundle: Bundle, *, scaled: bool) -> tuple[NamedTensor | None, dict[str, str]]:
-    """Restore a weight from its codes; None where they are no codes. Also its parts by name, and what they are."""
+    """Restore a weight from its codes; None where they are no codes. Also its parts by name, and what each is."""
     try:
         found = next((weight for restore in FAMILIES if (weight := restore(bundle)) is not None), None)
         reason = _reason(bundle, scaled=scaled) if found is None else None
@@ -110,23 +115,24 @@ def _restored(bundle: Bundle, *, scaled: bool) -> tuple[NamedTensor | None, dict
 
 
 def _described(bundle: Bundle, found: Restored) -> tuple[NamedTensor, dict[str, str]]:
-    codes, layer = bundle.codes, found.name.removesuffix(".weight")
+    codes = bundle.codes
     weight = replace(codes, name=found.name, shape=found.shape, dtype="float32", read=found.read)
     weight = replace(weight, coding=found.coding, buffer=False)
     if codes.unusable is None and codes.dtype in WORDS and _all_alike(codes):
         nothing = InArray(np.broadcast_to(np.float32(0), found.shape))
         reason = f"quantized, and all its codes are the same{bundle.place()}: {EMPTY}"
         weight = replace(weight, read=nothing, unusable=reason)
-    return weight, {part: f"{layer}: {what}" for part, what in found.parts.items()}
+    return weight, dict(found.parts)
 
 
 def _left_out(bundle: Bundle, reason: str) -> tuple[NamedTensor, dict[str, str]]:
     """Describe a weight that cannot be restored; what lies beside its codes is no weight either."""
     codes, name = bundle.codes, _weight_name(bundle.codes.name)
-    stem, layer = name.removesuffix("weight"), name.removesuffix(".weight")
+    stem = name.removesuffix("weight")
     shape = codes.shape if len(codes.shape) > 1 else (0, 0)
     weight = replace(codes, name=name, shape=shape, read=NOTHING, unusable=codes.unusable or reason)
-    return weight, {part: layer for leaf in LEAVES if (part := f"{stem}{leaf}") in bundle.others and part != codes.name}
+    beside = (f"{stem}{leaf}" for leaf in LEAVES)
+    return weight, {part: BESIDE for part in beside if part in bundle.others and part != codes.name}
 
 
 def _all_alike(codes: NamedTensor) -> bool:
@@ -141,12 +147,15 @@ def _reason(bundle: Bundle, *, scaled: bool) -> str | None:
     """Tell why codes of a known kind cannot be restored; None where they may be no codes."""
     codes = bundle.codes
     kind = next((name for leaf, name in UNREAD.items() if bundle.stem(leaf) is not None), None)
+    stem = bundle.stem("weight")
+    if stem is not None and f"{stem}weight_scales" in bundle.others and codes.dtype == "int8":
+        kind = "EETQ"
     if kind is not None:
         return f"quantized in the format of {kind}, which is not read; analyse the model as it was before"
-    if scaled and codes.dtype in CODES and codes.dtype != "int8" and len(codes.shape) > 1:
+    if scaled and codes.dtype in LARGEST and len(codes.shape) > 1:
         return (
-            f"quantized to {CODES[codes.dtype]}, and its scales are missing{bundle.place()}: other weights have "
-            "theirs. Download the file again, or export the model with them"
+            f"quantized to {CODES[codes.dtype]}, and its scales are missing{bundle.place()}: there is no "
+            f"{_weight_name(codes.name)}_scale. Download the file again, or export the model with them"
         )
     return None
 
@@ -159,11 +168,21 @@ def _weight_name(codes: str) -> str:
 
 
 def _has_scales(tensors: Sequence[NamedTensor], others: Mapping[str, NamedTensor], settings: Mapping[str, Any]) -> bool:
-    """Whether some weight of eight-bit floats has scales, so that none means anything without."""
-    floats = (
-        tensor for tensor in tensors if tensor.dtype in CODES and tensor.dtype != "int8" and len(tensor.shape) > 1
+    """Whether some weight of eight-bit floats has scales, or had: none means anything without."""
+    floats = [
+        tensor for tensor in tensors if tensor.dtype in LARGEST and len(tensor.shape) > 1 and tensor.unusable is None
+    ]
+    return bool(floats) and (
+        settings.get("quant_method") in WITH_SCALES
+        or any(find_scale(Bundle(tensor, others, settings)) is not None for tensor in floats)
+        or any(_is_full(tensor) for tensor in floats[:LOOKED_AT])
     )
-    return any(find_scale(Bundle(tensor, others, settings)) is not None for tensor in floats)
+
+
+def _is_full(codes: NamedTensor) -> bool:
+    """Whether eight-bit floats go up to their largest number, far beyond any weight: scales made them do so."""
+    values = octets(codes.read, math.prod(codes.shape))
+    return values is not None and bool((np.asarray(values(), dtype=np.uint8) & 0x7F == LARGEST[codes.dtype]).any())
 
 
 def _settings(config: Mapping[str, Any]) -> dict[str, Any]:
