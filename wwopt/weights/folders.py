@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wwopt.weights.formats.foreign_folders import refuse_foreign_content, refuse_foreign_folder
+from wwopt.weights.formats.keras import read_hdf5
 from wwopt.weights.formats.safetensors import read_sharded
 from wwopt.weights.formats.suffixes import CHECKPOINT_SUFFIXES
 from wwopt.weights.matrices.layout import to_matrices
@@ -148,7 +149,7 @@ def read_index(index: Path, read_file: ReadFile) -> list[NamedTensor]:
     """
     files = read_sharded(index)
     if index.name.endswith(KERAS_INDEX):
-        return [tensor for file in dict.fromkeys(files.values()) for tensor in read_file(index.parent / file)]
+        return read_hdf5(*(index.parent / file for file in dict.fromkeys(files.values())))
     shards = {file: {tensor.name: tensor for tensor in read_file(index.parent / file)} for file in set(files.values())}
     absent = [f"{name!r} in {file}" for name, file in files.items() if name not in shards[file]]
     if absent:

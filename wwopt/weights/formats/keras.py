@@ -70,8 +70,10 @@ def read_keras(path: Path) -> list[NamedTensor]:
     return _described(list_hdf5(path, start, start + size), names)
 
 
-def read_hdf5(path: Path) -> list[NamedTensor]:
-    """Describe the weights of an HDF5 file: of Keras, in either of its layouts, or with any names.
+def read_hdf5(*paths: Path) -> list[NamedTensor]:
+    """Describe the weights of an HDF5 file: of Keras, in either of its layouts, or with any names; or of its shards.
+
+    A layer of Keras may be spread over several shards.
 
     Raises
     ------
@@ -80,7 +82,10 @@ def read_hdf5(path: Path) -> list[NamedTensor]:
     ImportError
         h5py is not installed.
     """
-    return _described(list_hdf5(path), {})
+    listed = [list_hdf5(path) for path in paths]
+    names = {group: name for one in listed for group, name in one.names.items()}
+    orders = {group: order for one in listed for group, order in one.orders.items()}
+    return _described(Hdf5Content([tensor for one in listed for tensor in one.tensors], names, orders), {})
 
 
 def _names(config: Any, prefix: str, depth: int = 0) -> Iterator[tuple[str, str]]:
