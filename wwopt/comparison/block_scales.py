@@ -92,7 +92,7 @@ def measure_block_scales(A: Values, B: Values, coding: Coding) -> BlockScales:
 
 
 @dataclass
-class _Sums:
+class _BlockSums:
     """Sums over each block: of the elements, of 1, A, B, A B, A^2 and B^2."""
 
     sizes: Floats
@@ -121,7 +121,7 @@ class _Sums:
         return float(np.sqrt(max(float((self.after - explained).sum()), 0.0) / after)) if after > 0 else 0.0
 
 
-def _judge(sums: _Sums, bits: int) -> tuple[Flags, Floats, Flags]:
+def _judge(sums: _BlockSums, bits: int) -> tuple[Flags, Floats, Flags]:
     """Return which blocks have a factor, the factors, and which of these are wrong."""
     products = sums.products - sums.a * sums.b / sums.sizes
     before = sums.before - sums.a**2 / sums.sizes
@@ -150,7 +150,7 @@ def _pairs(A: Values, B: Values, factors: tuple[Floats, Floats] | None = None) -
         first += len(a)
 
 
-def _sums(A: Values, B: Values, block: tuple[int, int], factors: tuple[Floats, Floats] | None = None) -> _Sums:
+def _sums(A: Values, B: Values, block: tuple[int, int], factors: tuple[Floats, Floats] | None = None) -> _BlockSums:
     height, width = block
     starts = np.arange(0, A.shape[1], width)
     sums = np.zeros((5, -(-A.shape[0] // height), len(starts)))
@@ -159,7 +159,7 @@ def _sums(A: Values, B: Values, block: tuple[int, int], factors: tuple[Floats, F
         for total, x in zip(sums, (a, b, a * b, a * a, b * b), strict=True):
             np.add.at(total, place, np.add.reduceat(x, starts, axis=1))
     sizes = [np.minimum(step, size - np.arange(0, size, step)) for step, size in zip(block, A.shape, strict=True)]
-    return _Sums(np.multiply.outer(*sizes).astype(np.float64), *sums)
+    return _BlockSums(np.multiply.outer(*sizes).astype(np.float64), *sums)
 
 
 def _factors(A: Values, B: Values) -> tuple[Floats, Floats]:

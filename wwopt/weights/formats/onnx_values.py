@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wwopt.weights.formats.onnx_graph import Constant, HeldValues
     from wwopt.weights.tensors.tensor import Read
 
-__all__ = ["CODES", "Dequantized", "InBlocksOfBits", "check_external", "describe_constant"]
+__all__ = ["CODES", "Decoded", "Dequantized", "InBlocksOfBits", "InMemory", "check_external", "describe_constant"]
 
 HALVES = ("int4", "uint4")  # two in a byte
 CODES = (*HALVES, *(dtype for dtype in ITEM_SIZES if "int" in dtype or dtype in FLOAT8))  # of quantised weights
