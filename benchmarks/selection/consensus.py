@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 from benchmarks.selection import families
 from benchmarks.selection.answers import given_labels, probe_inputs
 from benchmarks.selection.data import digit_imbalance, digits
-from benchmarks.selection.measures import taus
+from benchmarks.selection.measures import best_third, taus
 from benchmarks.selection.networks import load_networks, qualities
 from benchmarks.selection.scores import Judge
 from benchmarks.selection.store import FOLDER
@@ -34,7 +34,7 @@ from wwopt.consensus import Verdict, choose, sketch
 if TYPE_CHECKING:
     from benchmarks.selection.networks import Network
 
-__all__ = ["METHODS", "PLANTED", "SIZES", "TROUBLED", "Crowd", "best_third", "crowd", "judges", "measures", "searches"]
+__all__ = ["METHODS", "PLANTED", "SIZES", "TROUBLED", "Crowd", "crowd", "judges", "measures", "searches"]
 
 Inputs = Literal["training", "fresh"]
 Values = NDArray[np.float64]
@@ -157,18 +157,6 @@ def judges(inputs: Inputs) -> list[Judge]:
     return [
         Judge(f"{rung}, {inputs} inputs", sees, partial(values, METHODS[rung]), options) for rung, sees in rungs.items()
     ]
-
-
-def best_third(values: Values, quality: Values) -> float:
-    """Kendall's tau-b with quality among the best third of the networks.
-
-    Examples
-    --------
-    >>> best_third(np.array([0.0, 1, 2, 3, 4, 5]), np.array([0.9, 1.0, 0.5, 0.4, 0.3, 0.2]))
-    -1.0
-    """
-    top = np.argsort(-quality, kind="stable")[: -(-len(quality) // 3)]
-    return float(taus(values[top], quality[top], np.ones((1, len(top))))[0])
 
 
 def measures(values: Values, quality: Values) -> dict[str, float]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.selection import consensus
 from benchmarks.selection.measures import measure, summary
 from benchmarks.selection.networks import Network, load_networks, qualities
 from benchmarks.selection.scores import Judge, ablations, judges, requirements, weights
@@ -92,7 +93,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--docs", type=Path, help="folder of documents to write the evidence into")
     options = parser.parse_args(argv)
     folder = options.folder.expanduser()
-    chosen = [*map(named, options.score), *judges()]
+    chosen = [*map(named, options.score), *judges(), *consensus.judges("training"), *consensus.judges("fresh")]
     needed = requirements([*chosen, *ablations()])
     networks = load_networks([TASKS[name] for name in options.tasks], folder, needed)
     networks = {name: group for name, group in networks.items() if len(group) > 1}

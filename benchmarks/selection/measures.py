@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-__all__ = ["measure", "summary", "taus"]
+__all__ = ["best_third", "measure", "summary", "taus"]
 
 Values = NDArray[np.float64]
 
@@ -38,6 +38,7 @@ def _measure(values: Values, quality: Values, collapsed: NDArray[np.bool_]) -> d
     regrets = 100 * (best - quality[winners]) / np.where(best > 0, best, 1.0)
     return {
         "tau": float(taus(values, quality, np.ones((1, len(values))))[0]),
+        "tau_third": best_third(values, quality),
         "resampled": taus(values, quality, _multiplicities(len(values))),
         "top1": 100 * float(1 - quality[order[0]]),
         "top3": 100 * float(1 - quality[order[:3]].max()),
@@ -61,6 +62,18 @@ def taus(values: Values, quality: Values, times: Values) -> Values:
     return np.divide(both, scale, out=np.zeros_like(both), where=scale > 0)
 
 
+def best_third(values: Values, quality: Values) -> float:
+    """Kendall's tau-b with quality among the best third of the networks.
+
+    Examples
+    --------
+    >>> best_third(np.array([0.0, 1, 2, 3, 4, 5]), np.array([0.9, 1.0, 0.5, 0.4, 0.3, 0.2]))
+    -1.0
+    """
+    top = np.argsort(-quality, kind="stable")[: -(-len(quality) // 3)]
+    return float(taus(values[top], quality[top], np.ones((1, len(top))))[0])
+
+
 def summary(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Summarize the measures of several tasks; the interval of the mean tau resamples the networks of each task."""
     rows = list(tasks.values())
@@ -69,6 +82,8 @@ def summary(tasks: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         "tau": _mean(rows, "tau"),
         "interval": _interval(np.mean([row["resampled"] for row in rows], axis=0)),
         "tau_worst": min(row["tau"] for row in rows),
+        "tau_third": _mean(rows, "tau_third"),
+        "top1_mean": _mean(rows, "top1"),
         "top1_median": float(np.median([row["top1"] for row in rows])),
         "top1_worst": tasks[worst]["top1"],
         "top3_median": float(np.median([row["top3"] for row in rows])),

@@ -9,7 +9,13 @@ __all__ = ["ablation_table", "evaluation_tables", "half_table", "matrix", "pruni
 
 Result = Mapping[str, Any]
 
-SEES = {"weights": "", "training": "training data", "data": "**held-out data**"}
+SEES = {
+    "weights": "",
+    "training": "training loss",
+    "inputs": "unlabelled inputs",
+    "inputs and training": "unlabelled inputs, training loss",
+    "data": "**held-out data**",
+}
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -38,7 +44,8 @@ def task_table(result: Result) -> str:
 def half_table(rows: Sequence[Result], half: str) -> str:
     """Put all ways to choose side by side on one half of the tasks."""
     header = [
-        *("chosen by", "uses", "mean tau", "95%", "worst tau", "regret: median", "worst", "on"),
+        *("chosen by", "uses", "mean tau", "95%", "worst tau", "tau in the best third"),
+        *("regret: mean", "median", "worst", "on"),
         *("top-3: median", "worst", "collapsed wins", "search of 20: regret", "collapsed wins"),
     ]
     return markdown(header, [_half_row(row, row["halves"][half]) for row in rows if half in row["halves"]])
@@ -51,6 +58,7 @@ def _half_row(row: Result, half: Result) -> list[str]:
     worst = f"`{half['worst_task']}`" if count > 1 and row["name"] != "random" else ""
     return [
         *(row["name"], SEES[row["sees"]], f"{half['tau']:.2f}", interval, f"{half['tau_worst']:.2f}"),
+        *(f"{half['tau_third']:.2f}", f"{half['top1_mean']:.1f}"),
         *(f"{half['top1_median']:.1f}", f"{half['top1_worst']:.1f}", worst),
         *(f"{half['top3_median']:.1f}", f"{half['top3_worst']:.1f}", f"{half['collapsed_wins']:.2g}"),
         *(f"{half['subset_regret']:.1f}", f"{half['subset_collapsed']:.1%}"),

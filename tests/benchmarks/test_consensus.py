@@ -11,12 +11,12 @@ from benchmarks.selection.consensus import (
     TROUBLED,
     Crowd,
     acceptance,
-    best_third,
     measures,
     searches,
     summarised,
     table,
 )
+from benchmarks.selection.measures import best_third
 from tests.wwopt.consensus import crowds
 from wwopt.consensus import sketch
 
