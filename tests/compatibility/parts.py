@@ -17,7 +17,7 @@ from optuna.storages.journal import JournalFileBackend
 from safetensors.numpy import load_file
 
 import wwopt
-from wwopt_objectives import AlphaObjective, AlphaPruner, select
+from wwopt_objectives import AlphaObjective, AlphaPruner
 
 BEFORE = Path(__file__).with_name("before")
 TEXT = ("name", "layer_type", "status")
@@ -84,7 +84,6 @@ def run_study(folder):
         "attributes": study.user_attrs,
         "trials": [attributes_of(trial) for trial in study.trials],
         "best": study.best_trial.number,
-        "selected": select(study).number,
     }
 
 

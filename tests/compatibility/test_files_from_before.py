@@ -127,9 +127,12 @@ def test_an_old_study_is_read_and_resumed(expected, tmp_path):
     study, (objective, store) = parts.study_in(tmp_path / "study"), parts.objective(tmp_path / "study")
     assert study.user_attrs == expected["study"]["attributes"]
     same([parts.attributes_of(trial) for trial in study.trials], expected["study"]["trials"], rel=1e-14)
-    best = load_best(study, artifact_store=store)
+    best = load_best(study, trial=study.best_trial, artifact_store=store)
     assert best.trial.number == expected["study"]["best"]
-    assert select(study).number == expected["study"]["selected"]
+    losses = {trial.number: trial.user_attrs["train_loss"] for trial in study.trials if trial.state.name == "COMPLETE"}
+    assert select(study).number == min(losses, key=losses.get)
+    assert select(study).reason.rung == "weights and loss"
+    assert load_best(study, artifact_store=store).trial == select(study)
     again = wwopt.analyze(best.state_dict)
     same(parts.numbers_of(best.analysis), parts.numbers_of(again))
     assert best.trial.value == pytest.approx(wwopt.AlphaScore()(again), rel=1e-7)
