@@ -108,7 +108,17 @@ def _by_name(losses: Losses, names: Sequence[str]) -> dict[str, float]:
             raise ValueError(f"`losses` must have one number for each of {len(names)} candidates, got {len(found)}.")
         losses = dict(zip(names, found, strict=True))
     _check_names("losses", losses, names)
-    return {name: math.nan if loss is None else float(loss) for name, loss in losses.items()}
+    return {name: _number(name, loss) for name, loss in losses.items()}
+
+
+def _number(name: str, loss: Any) -> float:
+    """A loss as a float; NaN where there is none."""
+    if loss is None:
+        return math.nan
+    try:
+        return float(loss)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`losses` must be numbers, got {loss!r} of {name}.") from error
 
 
 def _check_names(argument: str, given: Mapping[str, object], names: Sequence[str]) -> None:

@@ -222,6 +222,7 @@ def test_many_classes_are_asked_more_inputs():
     ("options", "message"),
     [
         ({"losses": {"nobody": 0.1}}, "`losses` must be of candidates, which nobody are not; these are"),
+        ({"losses": {"steps 4": "low"}}, "`losses` must be numbers, got 'low' of steps 4"),
         ({"losses": [0.1, 0.2]}, "`losses` must have one number for each of 6 candidates, got 2"),
         ({"answers": {"nobody": np.zeros(9)}}, "`answers` must be of candidates"),
         ({"answers": {"steps 4": np.zeros(9), "steps 8": np.zeros(8)}}, "must answer in one shape"),

@@ -119,9 +119,11 @@ def test_a_forward_pass_that_counts_does_not_count_ours():
         def __init__(self):
             super().__init__()
             self.first, self.second, self.calls = nn.Linear(64, 80), nn.Linear(80, 64), 0
+            self.seen = {"inputs": 0}
 
         def forward(self, inputs):
             self.calls += 1
+            self.seen["inputs"] += len(inputs)
             return self.second(self.first(inputs))
 
     model = Counting()
@@ -129,6 +131,7 @@ def test_a_forward_pass_that_counts_does_not_count_ours():
     assert len(analysis.pairs) == 1
     assert analysis.response.available
     assert model.calls == 0
+    assert model.seen == {"inputs": 0}
 
 
 def test_large_inputs_are_fewer():
