@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from wwopt.comparison.cause import Cause
 from wwopt.weights import stored_shape
@@ -20,6 +23,8 @@ Pair = tuple["WeightMatrix", "WeightMatrix"]
 def match_layers(ours: Sequence[WeightMatrix], after: Weights) -> tuple[dict[str, Pair], dict[str, Cause]]:
     """Pair the reference's layers with the candidate's of the same name and shape.
 
+    Quantised layers are kept with their outputs first, also those of GPT-2, whose inputs come first; they are turned.
+
     Returns
     -------
     tuple of (dict, dict)
@@ -32,18 +37,37 @@ def match_layers(ours: Sequence[WeightMatrix], after: Weights) -> tuple[dict[str
     """
     theirs = {matrix.name: matrix for matrix in after.matrices}
     reasons = dict(after.skipped)
-    pairs, unmatched = {}, {}
+    pairs, turned, unmatched = {}, {}, {}
     for matrix in ours:
         other = theirs.get(matrix.name)
         if other is None:
             unmatched[matrix.name] = _missing(reasons.get(matrix.name))
         elif (stored_shape(matrix), matrix.k) == (stored_shape(other), other.k):
             pairs[matrix.name] = (matrix, other)
+        elif other.coding is not None and (stored_shape(matrix)[::-1], matrix.k) == (stored_shape(other), other.k):
+            turned[matrix.name] = (matrix, _turned(other))
         else:
             unmatched[matrix.name] = _other_shape(matrix, other)
+    if turned:  # square layers of such a network do not tell by their shape
+        turned |= {name: (own, _turned(other)) for name, (own, other) in pairs.items() if _lies_across(own, other)}
+        pairs = {matrix.name: pair for matrix in ours if (pair := (pairs | turned).get(matrix.name))}
     if not pairs:
         raise ValueError(_nothing_in_common(ours, after.matrices))
     return pairs, unmatched
+
+
+def _turned(matrix: WeightMatrix) -> WeightMatrix:
+    """Return a quantised layer with its inputs and outputs exchanged."""
+    coding = matrix.coding and replace(matrix.coding, block=matrix.coding.block[::-1])
+    return replace(matrix, transposed=not matrix.transposed, coding=coding)
+
+
+def _lies_across(own: WeightMatrix, other: WeightMatrix) -> bool:
+    """Whether a quantised square layer is closer to the reference's when its inputs and outputs are exchanged."""
+    if other.coding is None or own.N != own.M or own.k != 1 or own.rank is not None or other.rank is not None:
+        return False
+    A, B = own.read()[0], other.read()[0]
+    return bool(np.linalg.norm(B.T - A) < np.linalg.norm(B - A))
 
 
 def _missing(reason: str | None) -> Cause:

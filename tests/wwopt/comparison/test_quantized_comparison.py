@@ -123,6 +123,34 @@ def test_a_real_network_bears_them(form):
     assert len(comparison.table) == 12
 
 
+def test_layers_of_gpt2_are_turned_as_quantised_copies_keep_them():
+    """Their inputs come first in the original, and their outputs in every quantised copy, square layers as well."""
+    rng = np.random.default_rng(0)
+    shapes = {"h.0.attn.c_proj": (64, 64), "h.0.mlp.c_fc": (64, 256), "h.0.mlp.c_proj": (256, 64)}
+    original = {name: rng.normal(size=shape).astype("f4") for name, shape in shapes.items()}
+    tensors = {}
+    for name, weight in original.items():
+        tensors |= copies.gptq(weight.T.copy(), name)[0]
+    reference = {f"{name}.weight": weight for name, weight in original.items()}
+    comparison = wwopt.compare(reference, tensors, min_evals=20)
+    assert comparison.ok, comparison.alerts
+    assert (comparison.table["distance"] < 0.15).all()
+    tensors["h.0.attn.c_proj.scales"] = tensors["h.0.attn.c_proj.scales"].roll(1, 1)
+    assert [alert.name for alert in wwopt.compare(reference, tensors, min_evals=20).alerts] == ["h.0.attn.c_proj"]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore:.*quantiz:UserWarning")
+def test_a_model_that_torch_quantised_is_compared_with_its_original():
+    """By the names of its layers, weights and biases."""
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(128, 192), torch.nn.ReLU(), torch.nn.Linear(192, 60))
+    small = torch.ao.quantization.quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+    comparison = wwopt.compare(model, small)
+    assert comparison.ok
+    assert comparison.table["note"].str.startswith("torch int8, a scale for the tensor: lost ").all()
+    assert (comparison.table["distance"] < 0.02).all()
+
+
 def test_two_bits_lose_too_much():
     """Half of the norm: the layer is named with what it lost."""
     tensors = {}

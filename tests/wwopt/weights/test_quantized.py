@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import warnings
 
@@ -80,6 +81,16 @@ def test_the_weight_is_what_its_program_computes_with(form, tmp_path):
         np.testing.assert_allclose(weight(source), true, rtol=1e-6, atol=1e-9)
         skipped = dict(open_weights(source).skipped)
         assert set(skipped) == {name for name in tensors if name not in ("l.weight", "l.qweight", "l.weight_packed")}
+
+
+def test_another_process_reads_its_own_layers(tmp_path):
+    """What is sent to it is where the codes lie, of a file, or the codes."""
+    tensors, true = copies.gptq(W, order=TWO_GROUPS)
+    save_file(tensors, tmp_path / "model.safetensors")
+    for source in (tensors, tmp_path / "model.safetensors"):
+        sent = pickle.dumps(open_weights(source).matrices[0].read)
+        assert len(sent) < (4000 if source is not tensors else W.nbytes)
+        np.testing.assert_allclose(pickle.loads(sent)()[0], true, rtol=1e-6)
 
 
 def test_alpha_of_a_quantised_copy_is_that_of_the_original(tmp_path):
