@@ -238,6 +238,14 @@ def test_unknown_type_skips_its_tensor(tmp_path):
     assert weights.skipped == (("new", "not a weight: dtype 99 of GGUF, unknown"),)
 
 
+def test_values_that_are_not_finite(tmp_path):
+    """A signalling NaN of a damaged file is a row that says so, without a warning."""
+    W = normal(60, 70)
+    W.view(np.uint32)[3, 4] = 0x7FA00000
+    analysis = wwopt.analyze(write(tmp_path / "m.gguf", {"table": (W, None), "a.weight": (W, None)}))
+    assert set(analysis.details["status"]) == {"non-finite"}
+
+
 def test_missing_extra(tmp_path, monkeypatch):
     """Without gguf, quantised weights say what to install; others are read."""
     plain = write(tmp_path / "plain.gguf", {"a.weight": (normal(60, 96), None)})

@@ -38,7 +38,8 @@ def kind_of_values(tensor: NamedTensor) -> str | None:
     values = tensor.read()
     if _is_mask(values):
         return MASK
-    table = np.asarray(np.squeeze(values), dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # a NaN of a damaged file may signal
+        table = np.asarray(np.squeeze(values), dtype=np.float64)
     if table.ndim < 2 or not np.isfinite(table).all() or not table.any():
         return None
     tolerance = ROUNDING.get(tensor.dtype, COARSE)
