@@ -23,8 +23,8 @@ import wwopt
 from benchmarks.selection.settings import Settings
 from benchmarks.selection.store import EVALUATIONS, read_record, write
 from wwopt.analysis import Analysis
+from wwopt.engine.layer_limit import choose_min_evals
 from wwopt.response import probe
-from wwopt_objectives.study.layer_limit import choose_min_evals
 
 if TYPE_CHECKING:
     from benchmarks.selection.tasks import Task

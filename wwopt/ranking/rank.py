@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from tqdm.auto import tqdm
 
 from wwopt.engine.check_options import check_options
+from wwopt.engine.layer_limit import choose_min_evals
 from wwopt.engine.load_or_analyze import load_or_analyze
 from wwopt.engine.settings import Settings
 from wwopt.ranking.architecture import Architecture, architecture_of
@@ -133,11 +135,11 @@ def rank(
         folder of checkpoints, a run (``runs:/ID``) or a registered model (``models:/NAME``) of MLflow. Networks are
         read one after the other; one that cannot be read is a row that says why.
     metric : str or Score
-        "auto" takes the score, with a warning where the architectures differ. Only files and tables of one family,
-        each of another depth, all sound and each smaller in ``alpha_weighted`` than a shallower one, are ranked by
-        that. Else a score, "score", or a column of ``Analysis.details``, of which the mean over the layers is taken.
-        With ``inputs`` it tells how much the votes count where no losses do. Adapters alone are ranked by the
-        directions that are new to their ``base``.
+        "auto" takes the score, and of five modules or more also what they answer to noise; where the architectures
+        differ, with a warning. Only files and tables of one family, each of another depth, all sound and each smaller
+        in ``alpha_weighted`` than a shallower one, are ranked by that. Else a score, "score", or a column of
+        ``Analysis.details``, of which the mean over the layers is taken. With ``inputs`` it tells how much the votes
+        count where no losses do. Adapters alone are ranked by the directions that are new to their ``base``.
     inputs : tensor, array, list, mapping, dataset or iterable of batches, optional
         Unlabelled inputs for modules of one answer space; the training inputs will do. 512 are taken, more where there
         are many classes. A mapping is given to the modules as keyword arguments. Labels in pairs of inputs and labels
@@ -160,7 +162,9 @@ def rank(
     progress : bool, optional
         Show a progress bar. None: on a terminal.
     **options
-        Further arguments of `wwopt.analyze`: ``min_evals``, ``cache``, ``executor`` and so on.
+        Further arguments of `wwopt.analyze`: ``min_evals``, ``cache``, ``executor`` and so on. Without ``min_evals``
+        the limit suits the smallest candidate, and is the same for all. ``response=False`` keeps modules from being
+        run.
 
     Returns
     -------
@@ -194,11 +198,13 @@ def rank(
     """
     check_options(options)
     check_metric(metric)
+    listed = expand(candidates)
+    if "min_evals" not in options and base is None:
+        options = {**options, "min_evals": _common_limit(listed, options)}
     named = [field.name for field in fields(Settings)]
     filtered = Settings(**{name: value for name, value in options.items() if name in named})
     if base is not None:
         weights_of(base)  # one that cannot be read is one error, not a fault of each candidate
-    listed = expand(candidates)
     examined, faults = _examine(listed, filtered)
     if len(listed) < 2 and not faults:
         raise ValueError(f"`candidates` must be at least two networks, got {len(listed)}. For one, use `analyze`.")
@@ -272,6 +278,16 @@ def _by_noise(
         return None
     modules = {one.name: one.source.value for one in examined if one.source.kind is Kind.MODULE}
     return ordered_by_noise(table, networks, modules, response if isinstance(response, Sequence) else None, seed)
+
+
+def _common_limit(candidates: Sequence[Candidate], options: Mapping[str, Any]) -> int:
+    """Smallest layers that count: those of the candidate with the smallest, so that each is measured by as much."""
+    sources = [candidate.source for candidate in candidates if candidate.source is not None]
+    limits = [Settings.min_evals]
+    for source in sources if not any(source.analysed for source in sources) else ():
+        with suppress(*READ_ERRORS):  # said of the candidate when it is examined
+            limits.append(choose_min_evals(source, options))
+    return min(limits)
 
 
 def _examine(candidates: Sequence[Candidate], settings: Settings) -> tuple[list[_Examined], dict[str, str]]:

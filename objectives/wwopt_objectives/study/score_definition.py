@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+from wwopt.engine.layer_limit import choose_min_evals
 from wwopt.engine.settings import Settings
 from wwopt.sources import resolve
 from wwopt_objectives.study.attributes import SCORE
-from wwopt_objectives.study.layer_limit import choose_min_evals
 
 if TYPE_CHECKING:
     import optuna

@@ -7,8 +7,8 @@ from optuna.trial import TrialState
 
 import wwopt
 from tests.support.studies import run
+from wwopt.engine.layer_limit import choose_min_evals
 from wwopt_objectives import AlphaObjective, AlphaScore, apply_constraints
-from wwopt_objectives.study.layer_limit import choose_min_evals
 from wwopt_objectives.training.training_callback import TrainingCallback
 
 

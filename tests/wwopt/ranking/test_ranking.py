@@ -367,7 +367,7 @@ def test_a_network_without_layers_is_behind():
     ranking = wwopt.rank({"small": weights((20, 10)), "good": block(2, 80)})
     assert ranking.table.index.tolist() == ["good", "small"]
     assert ranking.table.loc["small", "status"] == "not measured"
-    assert ranking.table.loc["small", "note"].startswith("layers.0: 10 eigenvalues, fewer than min_evals=50")
+    assert ranking.table.loc["small", "note"].startswith("layers.0: 10 eigenvalues, fewer than min_evals=16")
     assert np.isnan(ranking.table.loc["small", "rank"])
     assert ranking.best == "good"
 
@@ -474,3 +474,12 @@ def test_an_mlflow_registry(mlflow_client, tmp_path):
     assert sorted(status.index[status == "ranked"]) == ["digits/1", "digits/2", "run/analysis.npz"]
     assert "models:/digits@best cannot be fetched" in ranking.table.loc["alias", "note"]
     assert "No registered model is called 'no'" in ranking.table.loc["no", "note"]
+
+
+def test_narrow_networks_are_measured_as_much_as_wide_ones():
+    """The limit suits the smallest candidate and is the same for all, unless it is given."""
+    candidates = {"narrow": block(3, 30), "wide": block(3, 80)}
+    table = wwopt.rank(candidates).table
+    assert table["status"].tolist() == ["ranked", "ranked"]
+    assert table.loc["wide", "layers"] == len(candidates["wide"])
+    assert wwopt.rank(candidates, min_evals=50).table.loc["narrow", "status"] == "not measured"

@@ -1,4 +1,4 @@
-"""Limit of a study, `min_evals`: the smallest layers that count, fixed once for all of its networks."""
+"""Limit of a study or a ranking, `min_evals`: the smallest layers that count, the same for all of its networks."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ LAYER_OPTIONS = ("include", "exclude", "max_evals", "estimator")
 
 
 def choose_min_evals(model: object, options: Mapping[str, Any]) -> int:
-    """Choose the limit of a study by its first network.
+    """Choose the limit by a network.
 
     `wwopt.analyze`'s own where at least half of the weight matrices reach it; else the estimator's smallest from which
-    its numbers still say something. There is nothing between the two: the study's next networks may be smaller.
+    its numbers still say something. There is nothing between the two: a study's next networks may be smaller.
 
     Parameters
     ----------
