@@ -308,9 +308,13 @@ class TrialRecorder:
     def _tell(self, trackers: Iterable[Tracker], judged: JudgedTrials | None, *, kept: bool) -> None:
         mine = frozenset([self._trial.number]) if kept else frozenset()
         choice = None if judged is None else as_choice(self._trial.study, judged, kept=mine)
-        if choice is not None:
-            for tracker in trackers:
+        if choice is None:
+            return
+        for tracker in trackers:
+            try:
                 tell_choice(tracker, choice)
+            except Exception:  # of a user's own tracker, whose `choose` may mean something else
+                logger.warning("%s could not be told the choice.", type(tracker).__name__, exc_info=True)
 
     def _finish_runs(self, state: State, reason: str = "") -> None:
         for run in self._runs:

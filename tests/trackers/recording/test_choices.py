@@ -1,5 +1,7 @@
 """The choice so far, told by an objective to trackers that show it."""
 
+import logging
+
 from tests.support.studies import Student, questions, run
 from wwopt.tracking import ChoiceTracker, Tracker
 from wwopt_objectives import select
@@ -80,3 +82,16 @@ def test_trackers_of_the_first_protocol_keep_working():
     assert not isinstance(FirstVersion(), ChoiceTracker)
     assert isinstance(Listener(), ChoiceTracker)
     assert len(run(student, n_trials=2, trackers=[FirstVersion()]).trials) == 2
+
+
+def test_a_tracker_that_cannot_be_told_costs_nothing(caplog):
+    """What `choose` of a user's own tracker raises is a warning; the trial is complete."""
+
+    class Chooser(FirstVersion):
+        def choose(self):
+            """Mean something else."""
+
+    with caplog.at_level(logging.WARNING, "wwopt"):
+        study = run(student, n_trials=1, trackers=[Chooser()])
+    assert study.trials[0].state.name == "COMPLETE"
+    assert "Chooser could not be told the choice." in caplog.text
