@@ -56,7 +56,7 @@ def choose(
         Labels that the inputs came with, perhaps wrong. They feed `Verdict.contradiction` and nothing else.
     constant_loss : float, optional
         Loss of the best constant answer. By default the least loss of a network whose answers are all alike, or the
-        logarithm of the number of classes, whichever is less.
+        entropy of the classes, by the outputs' own account, whichever is less.
     sketches : sequence of ndarray, optional
         What `sketch` makes of each network's raw outputs, to tell near-twins and how sure a network is. Made of
         `answers`, where these are raw.
@@ -84,7 +84,7 @@ def choose(
     judged = judge_values(case) if case.asked.kind == "values" else judge_classes(case, constant_loss)
     values, reason = _decided(case, judged)
     rung: Rung = "inputs and loss" if case.by_loss else "inputs"
-    order = _ordered(values, np.where(case.able, -judged.losses, np.nan), -case.score)
+    order = _ordered(values, np.where(case.able, -judged.losses, -case.loss), -case.score)
     return Verdict(
         order, values, judged.agreement, judged.competence, judged.votes,
         {**_ruled_out(case), **judged.voiceless}, rung, not judged.doubt, reason,

@@ -12,7 +12,7 @@ from wwopt.consensus.agree import agreement_of
 from wwopt.consensus.case import MIN_ASKED, Case, Judged, competence_of, learned_share, share_votes, standing
 from wwopt.consensus.excess import excess, known_labels
 from wwopt.consensus.skill import label_kappa, loss_of_constant
-from wwopt.consensus.twins import claimed_loss
+from wwopt.consensus.twins import claims
 from wwopt.consensus.vote import pairwise_kappas, vote_of_classes
 
 if TYPE_CHECKING:
@@ -40,17 +40,15 @@ UNVOICED = 0.1  # share of a network's answers, in classes that the vote never g
 def judge_classes(case: Case, constant_loss: float | None) -> Judged:
     """Judge by the training loss and agreement; without losses by those that the outputs claim, or by the score."""
     able = case.able
-    claims = np.array([claimed_loss(one) for one in case.sketches])
-    most = float(np.max(claims[able, 1], initial=-math.inf, where=np.isfinite(claims[able, 1])))
-    if case.by_loss:
+    claimed, most = claims([one if ok else None for one, ok in zip(case.sketches, able, strict=True)])
+    known = able & np.isfinite(case.loss)
+    if case.by_loss and known.any():
         answered = np.unique(case.answers.table[able])
-        classes = round(math.exp(most)) if math.isfinite(most) else int((answered >= 0).sum())
-        known = able & np.isfinite(case.loss)
-        if known.any():
-            constant = constant_loss or loss_of_constant(case.loss[known], case.answers.constant[known], classes)
-            return _by_loss(case, case.loss, constant, claims)
-    if np.isfinite(claims[able, 0]).sum() * 2 >= max(able.sum(), 1):
-        return _by_loss(case, claims[:, 0], most, claims)
+        limit = most if math.isfinite(most) else math.log(max(int((answered >= 0).sum()), 2))
+        constant = constant_loss or loss_of_constant(case.loss[known], case.answers.constant[known], limit)
+        return _by_loss(case, case.loss, constant, claimed, most)
+    if np.isfinite(claimed[able]).sum() * 2 >= max(able.sum(), 1):
+        return _by_loss(case, claimed, most, claimed, most)
     return _by_score(case)
 
 
@@ -71,7 +69,7 @@ class _Crowd:
     kin: Flags
 
 
-def _by_loss(case: Case, losses: Floats, constant: float, claims: Floats) -> Judged:
+def _by_loss(case: Case, losses: Floats, constant: float, claimed: Floats, most: float) -> Judged:
     able = case.able & np.isfinite(losses)
     competence = np.where(able, competence_of(losses, constant), 0.0)
     kin, learned = case.kin, np.where(able, learned_share(losses, constant), 0.0)
@@ -86,8 +84,10 @@ def _by_loss(case: Case, losses: Floats, constant: float, claims: Floats) -> Jud
         rule = "" if case.by_loss else "what its outputs claim to know, times its agreement"
         return replace(judged, excess=-1.0, doubt=too_few(int(case.able.sum()), int(voters.sum())), rule=rule)
     # A loss in training mode, with dropout, says too little of a network whose outputs are sure of their answers.
-    sure = label_kappa(claims[:, 0], float(np.nanmax(claims[:, 1], initial=1.0)))
-    labels = np.where(able, np.fmax(label_kappa(losses, constant), sure), 0.0)
+    labels = label_kappa(losses, constant)
+    if math.isfinite(most) and most > 0:
+        labels = np.fmax(labels, label_kappa(claimed, most))
+    labels = np.where(able, np.nan_to_num(labels), 0.0)
     known = known_labels(labels, agreements, pairwise_kappas(case.answers.table), voters)
     heat = excess(case.answers.table, known, agreements, voters, kin)
     wrong = float(np.clip((heat - LABELS_RIGHT) / (LABELS_WRONG - LABELS_RIGHT), 0.0, 1.0))

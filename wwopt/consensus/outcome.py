@@ -23,7 +23,7 @@ class Verdict:
     ----------
     order : tuple of int
         All networks, the best first; those that a gate or their answers rule out come last, in the order of their
-        scores.
+        losses, or else their scores.
     values : ndarray, shape (networks,)
         What was ordered by, higher for a better network; comparable within one verdict only.
     agreement : ndarray, shape (networks,)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from wwopt.arrays import Flags, Floats
 
-__all__ = ["information", "label_kappa", "loss_of_constant", "shared_spread"]
+__all__ = ["entropies", "label_kappa", "loss_of_constant", "shared_spread"]
 
 GRID = 2001  # errors at which the entropy is tabulated; between them it is interpolated
 LIKE = 0.5  # correlation with the others from which a network's spread counts as a measure for all
@@ -20,12 +20,13 @@ FAR = 3.0  # times the second widest of those: wider answers have diverged
 ROUNDING = 1e-3  # by which the outputs of a softmax may miss a sum of one
 
 
-def information(outputs: ArrayLike) -> float:
-    """Information that a network's outputs hold of its inputs, by its own account: no label is needed.
+def entropies(outputs: ArrayLike) -> tuple[float, float]:
+    """Return the entropy of the mean prediction, and the mean entropy of the predictions: no label is needed.
 
-    The entropy of the mean prediction less the mean entropy of the predictions: the mutual information of input and
-    predicted class. A network that was trained by cross-entropy knows about as much of its labels, on its training
-    inputs, as it claims to: log(classes) - information stands in for a training loss that is not known.
+    Their difference is the information that a network's outputs hold of its inputs, by its own account: the mutual
+    information of input and predicted class. A network that was trained by cross-entropy predicts each class as often
+    as it occurs, so that the first is about the loss of the best constant answer; and it knows about as much of its
+    labels, on its training inputs, as it claims to, so that the second stands in for a training loss that is not known.
 
     Parameters
     ----------
@@ -35,14 +36,14 @@ def information(outputs: ArrayLike) -> float:
 
     Returns
     -------
-    float
-        In nats, from 0 (every input gets the same prediction) to log(classes); NaN where an output is not finite.
+    tuple of float
+        In nats, from 0 to log(classes), the second at most the first; NaN where an output is not finite.
 
     Examples
     --------
     >>> sure = 20 * np.eye(4)
-    >>> round(information(sure) / math.log(4), 3), information(np.ones((4, 4)))
-    (1.0, 0.0)
+    >>> [round(one / math.log(4), 3) for one in entropies(sure)], [round(one, 3) for one in entropies(np.ones((4, 4)))]
+    ([1.0, 0.0], [1.386, 1.386])
     """
     array = np.asarray(outputs, dtype=np.float64)
     rows = array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)
@@ -50,13 +51,14 @@ def information(outputs: ArrayLike) -> float:
         rows = np.concatenate([np.zeros_like(rows), rows], axis=1)
     top = rows.max(axis=1, keepdims=True)
     if not np.isfinite(top).all():
-        return math.nan
+        return math.nan, math.nan
     if (rows >= 0).all() and (np.abs(rows.sum(axis=1) - 1) < ROUNDING).all():
         shares = rows
     else:
         powers = np.exp(rows - top)
         shares = powers / powers.sum(axis=1, keepdims=True)
-    return max(float(_entropy(shares.mean(axis=0)) - _entropy(shares).mean()), 0.0)
+    whole = float(_entropy(shares.mean(axis=0)))
+    return whole, min(float(_entropy(shares).mean()), whole)
 
 
 def label_kappa(losses: Floats, constant: float) -> Floats:
@@ -87,30 +89,29 @@ def label_kappa(losses: Floats, constant: float) -> Floats:
     return np.asarray(np.where(np.isnan(losses), np.nan, 1 - found / (1 - 1 / classes)))
 
 
-def loss_of_constant(losses: Floats, constant: Flags, classes: int | None) -> float:
+def loss_of_constant(losses: Floats, constant: Flags, most: float | None) -> float:
     """Estimate the loss of the best constant answer.
 
-    The least loss of a network whose answers are all alike, if there is one: it can do no better. At most
-    log(`classes`), where that is known and the least loss lies below it, as it does for a cross-entropy. Without
-    either the largest loss.
+    The least loss of a network whose answers are all alike, if there is one: it can do no better. At most `most`, where
+    that is known and the least loss lies below it, as it does for a cross-entropy. Without either the largest loss.
 
     Examples
     --------
     >>> losses = np.array([0.3, 1.1, 2.31, 2.4])
-    >>> loss_of_constant(losses, np.array([False, False, False, True]), classes=None)
+    >>> loss_of_constant(losses, np.array([False, False, False, True]), None)
     2.4
-    >>> round(loss_of_constant(losses, np.zeros(4, dtype=bool), classes=10), 3)
+    >>> round(loss_of_constant(losses, np.zeros(4, dtype=bool), math.log(10)), 3)
     2.303
     """
     known = np.isfinite(losses)
     found = [float(losses[known & constant].min())] if (known & constant).any() else []
-    if classes is not None and classes > 1 and losses[known].min() < math.log(classes):
-        found.append(math.log(classes))
+    if most is not None and losses[known].min() < most:
+        found.append(most)
     return min(found, default=float(losses[known].max()))
 
 
 def shared_spread(values: Floats, weights: Floats) -> Floats:
-    """Size of each network's answers along the weighted mean of the others', shape (n,): `information` of values.
+    """Size of each network's answers along the weighted mean of the others', shape (n,), as `entropies` of classes.
 
     A network that was trained by squared error answers with as much variance as it explains: its spread, times the
     square of its correlation with the others, is what it knows. Answers that are nearly constant have little of it, nor

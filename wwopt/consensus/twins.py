@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from wwopt.consensus.skill import information
+from wwopt.consensus.skill import entropies
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-    from wwopt.arrays import Flags
+    from wwopt.arrays import Flags, Floats
 
-__all__ = ["TWINS", "claimed_loss", "sketch", "twins"]
+__all__ = ["TWINS", "claims", "sketch", "twins"]
 
 # Correlation of centred outputs above which two networks are near-twins. Networks of one task, trained apart, stay
 # below .990 in 27 crowds of 24 to 30, but for four pairs of small perceptrons on 250 examples of two classes (.998).
 TWINS = 0.995
-HEAD = 2  # numbers before the fingerprint: the largest loss a claim can have, and the claimed loss
+HEAD = 2  # numbers before the fingerprint: both `entropies` of the outputs
 ROWS, COLUMNS = 120, 16  # 1920 numbers of 2 bytes, under 4 KB
 
 
@@ -36,8 +36,8 @@ def sketch(outputs: ArrayLike) -> NDArray[np.float16]:
     Returns
     -------
     ndarray of float16, shape (m,)
-        At most 1922 numbers. The logarithm of the number of classes; that less the `information` of the outputs, which
-        is the loss that the network claims to have; then, for 120 of the inputs, evenly spaced, the outputs (or 16
+        At most 1922 numbers. The entropy of the mean prediction, and the mean entropy of the predictions, which is the
+        loss that the network claims to have; then, for 120 of the inputs, evenly spaced, the outputs (or 16
         fixed random sums of them), without their means over the outputs and over the inputs, at norm 1: the inner
         product of two is the correlation of the outputs. None of these where all outputs are alike; empty where one is
         not finite.
@@ -52,11 +52,9 @@ def sketch(outputs: ArrayLike) -> NDArray[np.float16]:
     """
     array = np.asarray(outputs, dtype=np.float64)
     every = array.reshape(-1, array.shape[-1] if array.ndim > 1 else 1)
-    claimed = information(every)
     if not np.isfinite(every).all():
         return np.zeros(0, dtype=np.float16)
-    most = math.log(max(every.shape[1], 2))
-    head = np.array([most, max(most - claimed, 0.0)])
+    head = np.array(entropies(every))
     rows = every[np.unique(np.linspace(0, len(every) - 1, ROWS).astype(np.int64))]
     if rows.shape[1] > 1:
         rows = rows - rows.mean(axis=1, keepdims=True)
@@ -68,18 +66,24 @@ def sketch(outputs: ArrayLike) -> NDArray[np.float16]:
     return np.asarray(np.concatenate([head, fingerprint]), dtype=np.float16)
 
 
-def claimed_loss(one: NDArray[np.float16] | None) -> tuple[float, float]:
-    """Return the loss that a network's outputs claim it has, and the most it could be, from its sketch; else NaN.
+def claims(sketches: Sequence[NDArray[np.float16] | None]) -> tuple[Floats, float]:
+    """Return the loss that each network's outputs claim, shape (n,), and the one that they claim of a constant answer.
+
+    The claimed loss is that of a constant less what the network says it knows of its inputs; NaN without a sketch. That
+    of a constant is the median's; NaN where there are no sketches.
 
     Examples
     --------
-    >>> claimed, most = claimed_loss(sketch(20 * np.eye(4)))
-    >>> round(claimed, 3), round(most, 2)
-    (0.0, 1.39)
+    >>> losses, constant = claims([sketch(20 * np.eye(4)), sketch(np.ones((4, 4))), None])
+    >>> losses.round(2).tolist(), round(constant, 2)
+    ([0.0, 1.39, nan], 1.39)
     """
-    if one is None or one.size < HEAD:
-        return math.nan, math.nan
-    return float(one[1]), float(one[0])
+    heads = np.array([[math.nan] * HEAD if one is None or one.size < HEAD else one[:HEAD] for one in sketches], float)
+    known = np.isfinite(heads).all(axis=1)
+    if not known.any():
+        return np.full(len(heads), np.nan), math.nan
+    constant = float(np.median(heads[known, 0]))
+    return np.maximum(constant - (heads[:, 0] - heads[:, 1]), 0.0), constant
 
 
 def twins(sketches: Sequence[NDArray[np.float16] | None]) -> Flags:

@@ -188,12 +188,13 @@ def test_says_so_of_few_networks(count):
 
 
 def test_unsound_networks_neither_vote_nor_win():
-    """What the diagnosis rules out comes last, in the order of the scores, however well it answers."""
+    """What the diagnosis rules out comes last, in the order of losses or else scores, however well it answers."""
     crowd = Crowd(GOOD)
     sound = np.array([False, True, True, False, True, True, True, True, True])
     verdict = choose(crowd.answers, losses=crowd.losses, sound=sound, scores=[2.0, 0, 0, 1.0, 0, 0, 0, 0, 0])
     assert verdict.order[0] == 1
-    assert verdict.order[-2:] == (3, 0)
+    assert verdict.order[-2:] == (0, 3)
+    assert choose(crowd.answers, sound=sound, scores=[2.0, 0, 0, 1.0, 0, 0, 0, 0, 0]).order[-2:] == (3, 0)
     assert verdict.votes[[0, 3]].tolist() == [0, 0]
     assert verdict.no_vote[0] == "a finding of the diagnosis rules it out"
     without = choose(crowd.answers[sound], losses=crowd.losses[sound])

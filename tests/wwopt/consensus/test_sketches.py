@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from wwopt.consensus import sketch
-from wwopt.consensus.skill import information, label_kappa, loss_of_constant, shared_spread
-from wwopt.consensus.twins import claimed_loss, twins
+from wwopt.consensus.skill import entropies, label_kappa, loss_of_constant, shared_spread
+from wwopt.consensus.twins import claims, twins
 
 
 @pytest.mark.parametrize("shape", [(512, 10), (512, 1), (512,), (40, 100, 96), (2, 3), (600, 5000)])
@@ -36,13 +36,13 @@ def test_no_sketch_of_what_is_not_finite():
     broken[0, 0] = np.inf
     assert sketch(broken).size == 0
     constant = sketch(np.ones((20, 3)))
-    assert claimed_loss(constant) == pytest.approx((math.log(3), math.log(3)), abs=1e-3)
+    assert claims([constant])[0] == pytest.approx([math.log(3)], abs=1e-3)
     assert np.array_equal(twins([constant, constant, None, sketch(broken)]), np.eye(4, dtype=bool))
-    assert np.isnan(claimed_loss(None)).all()
+    assert np.isnan(claims([None])[0]).all()
 
 
-def test_information_is_what_calibrated_outputs_know():
-    """Of outputs that err as often as they say, log(classes) - information is the loss; of probabilities, too."""
+def test_calibrated_outputs_claim_the_loss_that_they_have():
+    """Of outputs that err as often as they say, the mean entropy is the loss; of probabilities, too."""
     rng = np.random.default_rng(0)
     labels = rng.integers(10, size=4000)
     sure = np.where(rng.random((4000, 1)) < 0.3, 1.0, 4.0)
@@ -50,16 +50,26 @@ def test_information_is_what_calibrated_outputs_know():
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     drawn = (shares.cumsum(axis=1) > rng.random((4000, 1))).argmax(axis=1)
     loss = -np.log(shares[np.arange(4000), drawn]).mean()
-    assert math.log(10) - information(logits) == pytest.approx(loss, abs=0.05)
-    assert information(shares) == pytest.approx(information(logits))
-    assert information(np.log(shares)) == pytest.approx(information(logits))
+    assert entropies(logits)[1] == pytest.approx(loss, abs=0.05)
+    assert entropies(shares) == pytest.approx(entropies(logits))
+    assert entropies(np.log(shares)) == pytest.approx(entropies(logits))
 
 
-def test_information_at_its_ends():
-    """Nothing where all inputs get one prediction, all where each is sure; one output is a logit of two classes."""
-    assert information(np.tile([5.0, 1.0], (9, 1))) == pytest.approx(0, abs=1e-12)
-    assert information(np.array([-50.0, 50.0] * 8)[:, None]) == pytest.approx(math.log(2))
-    assert math.isnan(information(np.array([[np.nan, 1.0]])))
+def test_mean_prediction_tells_the_loss_of_a_constant():
+    """Of calibrated outputs its entropy is that of the labels, whether they are frequent alike or not."""
+    frequencies = np.array([0.7, 0.2, 0.05, 0.05])
+    labels = np.random.default_rng(0).choice(4, size=5000, p=frequencies)
+    entropy = -(frequencies * np.log(frequencies)).sum()
+    for logits in (30 * np.eye(4)[labels], np.tile(np.log(frequencies), (5000, 1))):
+        assert claims([sketch(logits)])[1] == pytest.approx(entropy, abs=0.03)
+
+
+def test_entropies_at_their_ends():
+    """All inputs alike: nothing is known; all sure: everything; one output is a logit of two classes."""
+    whole, mean = entropies(np.tile([5.0, 1.0], (9, 1)))
+    assert whole == pytest.approx(mean)
+    assert entropies(np.array([-50.0, 50.0] * 8)[:, None]) == pytest.approx((math.log(2), 0))
+    assert np.isnan(entropies(np.array([[np.nan, 1.0]]))).all()
 
 
 @pytest.mark.parametrize("classes", [2, 5, 10, 1000])
@@ -74,13 +84,13 @@ def test_label_kappa_inverts_the_entropy(classes):
 
 
 def test_loss_of_constant():
-    """The least of the constants' losses, log(classes) at most, and the largest loss without either."""
+    """The least of the constants' losses, the entropy of the classes at most, and the largest loss without either."""
     losses = np.array([0.2, 1.9, 2.4, 1e4])
     none = np.zeros(4, dtype=bool)
-    assert loss_of_constant(losses, np.array([False, True, True, True]), 10) == 1.9
-    assert loss_of_constant(losses, np.array([False, False, False, True]), 10) == pytest.approx(math.log(10))
+    assert loss_of_constant(losses, np.array([False, True, True, True]), math.log(10)) == 1.9
+    assert loss_of_constant(losses, np.array([False, False, False, True]), math.log(10)) == pytest.approx(math.log(10))
     assert loss_of_constant(losses, none, None) == 1e4
-    assert loss_of_constant(losses + 5, none, 10) == 1e4 + 5  # of another kind: no cross-entropy is so large
+    assert loss_of_constant(losses + 5, none, math.log(10)) == 1e4 + 5  # of another kind: no cross-entropy is so large
 
 
 def test_shared_spread_orders_by_what_is_explained():
