@@ -42,7 +42,7 @@ Values = NDArray[np.float64]
 SIZES = (8, 12, 20)
 DRAWS = 200  # searches of each size
 FEW = 24  # networks of a troubled task
-POSITIONS = 2048  # of sequences, the same of every network
+POSITIONS = 2048  # of all sequences of a task together
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Crowd:
 
     name: str
     kind: Literal["classes", "values"]
-    answers: NDArray[Any]  # class numbers (networks, inputs), or values (networks, inputs, outputs)
+    answers: NDArray[Any]  # class numbers (networks, inputs[, positions]), or values (networks, inputs, outputs)
     sketches: list[NDArray[np.float16]]
     losses: Values
     scores: Values
@@ -81,10 +81,10 @@ def crowd(networks: Sequence[Network], inputs: Inputs) -> Crowd:
     """Ask the analysed networks of a task the inputs they were trained on, or others."""
     task = networks[0].task
     x, kind = probe_inputs(task, inputs), task.data().kind
-    found = [_asked(one, x, "values" if kind == "values" else "classes") for one in networks]
-    labels = given_labels(task).reshape(-1) if inputs == "training" and kind != "values" else None
-    if labels is not None:
-        labels = labels[_positions(len(labels))]
+    if kind == "tokens":
+        x = x[: max(2, POSITIONS // x.shape[1])]
+    found = [_asked(one, x, kind) for one in networks]
+    labels = given_labels(task)[: len(x)] if inputs == "training" and kind != "values" else None
     quality, collapsed = qualities(networks)
     return Crowd(
         name=task.name,
@@ -105,16 +105,9 @@ def _asked(network: Network, x: torch.Tensor, kind: str) -> tuple[NDArray[Any], 
     """Class numbers or values of one network, and the sketch of its outputs."""
     model = network.model()
     outputs = torch.cat([model(part) for part in x.split(256)]).float().numpy()
-    rows = outputs.reshape(-1, outputs.shape[-1])
-    rows = rows[_positions(len(rows))]
-    finite = np.isfinite(rows).all()
-    answers = rows if kind == "values" else np.where(finite, rows.argmax(axis=1), -1)
-    return answers, sketch(rows)
-
-
-def _positions(count: int) -> NDArray[np.intp]:
-    """Rows of all positions that are compared."""
-    return np.arange(count) if count <= POSITIONS else np.random.default_rng(0).permutation(count)[:POSITIONS]
+    finite = np.isfinite(outputs).all()
+    answers = outputs if kind == "values" else np.where(finite, outputs.argmax(axis=-1), -1)
+    return answers, sketch(outputs)
 
 
 def _score(network: Network) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
@@ -36,11 +36,14 @@ class Answers:
         Class numbers, `NO_ANSWER` where there is none; or values, zero for a network without answers.
     given : ndarray of bool, shape (n,)
         Which networks answered every input, by finite numbers.
+    sequences : bool
+        Whether every input got an answer at each of several positions, as a language model's.
     """
 
     kind: Literal["classes", "values"]
     table: NDArray[Any]
     given: Flags
+    sequences: bool = False
 
     @property
     def constant(self) -> Flags:
@@ -87,7 +90,9 @@ def read_answers(answers: AllAnswers, kind: AnswerKind = "auto") -> Answers:
         several = len(shapes[0]) > 1 and shapes[0][-1] > 1
         kind = "classes" if integers or several else "values"
     if kind == "classes":
-        return _classes([None if array is None else _class_numbers(array, integers=integers) for array in arrays])
+        found = _classes([None if array is None else _class_numbers(array, integers=integers) for array in arrays])
+        places = shapes[0] if integers else shapes[0][:-1]
+        return replace(found, sequences=len(places) > 1 and places[-1] > 1)
     return _values(arrays)
 
 

@@ -84,6 +84,12 @@ def _by_loss(case: Case, losses: Floats, constant: float, claimed: Floats, most:
         rule = "" if case.by_loss else "what its outputs claim to know, times its agreement"
         return replace(judged, excess=-1.0, doubt=too_few(int(case.able.sum()), int(voters.sum())), rule=rule)
     # A loss in training mode, with dropout, says too little of a network whose outputs are sure of their answers.
+    if case.answers.sequences:
+        # What comes next is uncertain, and networks agree beyond it without any wrong label: of 30 transformers on text
+        # the loss has tau .99, the vote .5.
+        doubt = "Answers are sequences, of which the loss tells more than agreement does"
+        rule = "" if case.by_loss else "the loss that its outputs claim"
+        return replace(judged, values=np.where(able, learned, 0.0), doubt=doubt, rule=rule)
     labels = label_kappa(losses, constant)
     if math.isfinite(most) and most > 0:
         labels = np.fmax(labels, label_kappa(claimed, most))

@@ -253,6 +253,21 @@ def test_values_are_chosen_by_the_loss(scale):
     assert choose(exploded, kind="values").rung == "inputs"
 
 
+def test_sequences_are_chosen_by_the_loss():
+    """What comes next is uncertain, so language models agree beyond it: the loss chooses, or the one they claim."""
+    rng = np.random.default_rng(0)
+    crowd = wrong_labels()
+    flat = choose(crowd.answers, losses=crowd.losses)
+    verdict = choose(crowd.answers.reshape(10, 32, 16), losses=crowd.losses)
+    assert not verdict.can_tell
+    assert verdict.order[0] == crowd.losses.argmin() != flat.order[0]
+    assert "Answers are sequences" in verdict.reason
+    sure = np.linspace(4, 1, 7)[:, None, None, None] * np.eye(8)[rng.integers(8, size=(32, 16))]
+    claimed = choose(sure + 0.1 * rng.normal(size=sure.shape))
+    assert claimed.order == tuple(range(7))
+    assert claimed.reason.endswith("chosen by the loss that its outputs claim.")
+
+
 def test_thousand_classes():
     """Classes may outnumber the inputs."""
     crowd = Crowd(GOOD, classes=1000)
