@@ -55,6 +55,8 @@ class KeptAnswers:
         read = read_answers([raw], kind)
         table = read.table[0]
         answers = table.astype(_smallest(int(table.max()))) if read.kind == "classes" else table.astype(np.float32)
+        if read.sequences:  # where positions were thinned out, two to an input
+            answers = answers.reshape(raw.shape[:-1] if answers.size == raw[..., 0].size else (-1, 2))
         return cls(inputs, raw.shape[-1], answers, sketch(raw))
 
     @property

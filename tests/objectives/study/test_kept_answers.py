@@ -60,3 +60,11 @@ def test_damage_is_said():
     """What is no packed array raises `ValueError`."""
     with pytest.raises(ValueError, match="damaged"):
         unpack({"dtype": "int8", "shape": [3], "data": "AAAA"})
+
+
+def test_sequences_keep_their_positions():
+    """A language model's answers stay a table of inputs and positions, thinned out or not: it is judged by its loss."""
+    outputs = np.random.default_rng(0).normal(size=(20, 12, 5))
+    assert KeptAnswers.of(outputs, "1f").answers.shape == (20, 12)
+    many = np.random.default_rng(0).normal(size=(300, 40, 3))
+    assert KeptAnswers.of(many, "1f").answers.shape == (4096, 2)
