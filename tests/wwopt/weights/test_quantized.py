@@ -235,6 +235,7 @@ def test_a_quantised_tensor_of_torch_is_read():
 BROKEN = {
     "missing": ("weight_scale", None, "its scales are missing"),
     "of the wrong shape": ("weight_scale", torch.ones(7, 1), r"'a.weight_scale' of shape \(7, 1\) does not fit"),
+    "with rows and columns exchanged": ("weight_scale", torch.ones(1, 2), r"of shape \(1, 2\) does not fit"),
     "missing in GPTQ": ("scales", None, "without its scales: 'a.scales' is missing"),
     "of the wrong shape in GPTQ": ("scales", torch.ones(2, 100).half(), r"'a.scales' of shape \(2, 100\) does not fit"),
     "missing in nf4": ("weight.absmax", None, "without its scales: 'a.weight.absmax' is missing"),

@@ -180,7 +180,16 @@ def numbers_of(
     told = told if len(told) == len(weight) else (None,) * len(weight)
     blocks = [block_size(*sizes) for sizes in zip(weight, shape, told, strict=True)]
     fitting = tuple(block for block in blocks if block is not None)
-    return Numbers(read, shape, fitting) if len(fitting) == len(weight) else None
+    if len(fitting) < len(weight) or not _is_grid(shape, weight, fitting):
+        return None
+    return Numbers(read, shape, fitting)
+
+
+def _is_grid(shape: tuple[int, ...], weight: tuple[int, ...], blocks: tuple[int, ...]) -> bool:
+    """Whether no block is a stripe over a whole side of a matrix, as where rows and columns were exchanged."""
+    sides = list(zip(shape, weight, blocks, strict=True))[-2:]
+    cut = [block for count, size, block in sides if 1 < count < size]
+    return not cut or all(size <= max(cut) for count, size, _ in sides if count == 1)
 
 
 def matrix_block(blocks: tuple[int, ...]) -> tuple[int, int]:
