@@ -53,15 +53,27 @@ class Oriented:
             return rows.reshape(width, -1)
         return rows.reshape(-1, width, rows.shape[1]).swapaxes(0, 1).reshape(width, -1)
 
+    def squares(self) -> Floats:
+        """Return the squared elements, summed over the positions of a kernel, over the largest: (outputs, inputs)."""
+        with np.errstate(invalid="ignore"):  # what is not finite comes out as NaN
+            stack = np.asarray(self.matrix.read(), dtype=np.float64)
+            largest = float(np.abs(stack).max())
+            total = np.einsum("knm,knm->nm", stack / (largest or 1.0), stack / (largest or 1.0))
+        return total if self.outputs_are_rows else np.ascontiguousarray(total.T)
+
+    @property
+    def outputs_are_rows(self) -> bool:
+        """Whether the rows of the stack are the outputs."""
+        return self.matrix.transposed == self.by_inputs
+
     @property
     def _sides(self) -> tuple[int, int]:
         sides = self.matrix.N, self.matrix.M
-        return sides[::-1] if self.matrix.transposed != self.by_inputs else sides
+        return sides if self.outputs_are_rows else sides[::-1]
 
     def _turned(self, *, outputs_first: bool) -> Floats:
         stack = np.asarray(self.matrix.read(), dtype=np.float64)
-        outputs_are_rows = self.matrix.transposed == self.by_inputs
-        first = stack if outputs_are_rows == outputs_first else stack.swapaxes(1, 2)
+        first = stack if self.outputs_are_rows == outputs_first else stack.swapaxes(1, 2)
         return first.transpose(1, 2, 0).reshape(first.shape[1], -1)
 
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import linalg
 
-from wwopt.alignment.graph import spaces_by_graph
-from wwopt.alignment.order import in_network_order
-from wwopt.alignment.oriented import Oriented, orient
-from wwopt.alignment.sequence import spaces_by_order
 from wwopt.text import join_names
 
 if TYPE_CHECKING:
+    from wwopt.alignment.connected_layers import ConnectedLayers
     from wwopt.alignment.spaces import Space
     from wwopt.arrays import Floats
-    from wwopt.weights import WeightMatrix
 
 __all__ = ["PAIR_COLUMNS", "align", "subspace_alignment"]
 
@@ -25,18 +20,15 @@ PAIR_COLUMNS = ("writers", "readers", "width", "k", "alignment")
 SWEEPS = 3  # of the balancing
 FEWEST_DIRECTIONS = 8
 TINY = 1e-12  # norm of a dead unit over the largest
-PARTS = ("v", "gate", "up")  # of a fused layer, whose outputs are passed on
 
 
-def align(source: object, matrices: Sequence[WeightMatrix]) -> list[dict[str, object]]:
+def align(network: ConnectedLayers) -> list[dict[str, object]]:
     """Measure the hidden spaces of a network whose writers and readers have matching shapes.
 
     Parameters
     ----------
-    source : object
-        A `torch.nn.Module` is matched by its graph, where it can be traced; anything else by order and shape.
-    matrices : sequence of WeightMatrix
-        The source's weights.
+    network : ConnectedLayers
+        As `connect` returns it.
 
     Returns
     -------
@@ -48,55 +40,24 @@ def align(source: object, matrices: Sequence[WeightMatrix]) -> list[dict[str, ob
     Examples
     --------
     >>> import torch
+    >>> from wwopt.alignment import connect
     >>> from wwopt.weights import open_weights
     >>> model = torch.nn.Sequential(torch.nn.Linear(64, 96), torch.nn.ReLU(), torch.nn.Linear(96, 64))
-    >>> [(row["writers"], row["readers"], row["width"]) for row in align(model, open_weights(model).matrices)]
+    >>> [(row["writers"], row["readers"], row["width"]) for row in align(connect(model, open_weights(model)))]
     [('0', '2', 96)]
     """
-    import torch  # noqa: PLC0415  (heavy)
-
-    spaces = None
-    if isinstance(source, torch.nn.Module):
-        spaces = spaces_by_graph(source)
-    else:
-        matrices = in_network_order(matrices)
-    known = orient(matrices)
-    last = next((layer for layer in reversed(known.values()) if layer.matrix.layer_type == "dense"), None)
-    rows = []
-    for space in _by_order(matrices, known) if spaces is None else spaces:
-        writers = [layer for name in space.writers for layer in _named(name, known, PARTS)]
-        readers = [layer for name in space.readers for layer in _named(name, known, ("q", "k", *PARTS))]
-        row = _measure(writers, readers, last.outputs if last else 0)
-        if row is not None:
-            rows.append(row)
-    return rows
+    last = next((layer for layer in reversed(network.layers.values()) if layer.matrix.layer_type == "dense"), None)
+    rows = (_measure(network, space, last.outputs if last else 0) for space in network.wiring.spaces)
+    return [row for row in rows if row is not None]
 
 
-def _by_order(matrices: Sequence[WeightMatrix], known: Mapping[str, Oriented]) -> list[Space]:
-    sides = {name: (layer.outputs, layer.inputs) for name, layer in known.items()}
-    return spaces_by_order([(m.name, m.layer_type, *sides.get(m.name, (0, 0))) for m in matrices])
-
-
-def _named(name: str, known: Mapping[str, Oriented], parts: Sequence[str]) -> list[Oriented]:
-    """Return the layer of a name, or its parts where it is a fused layer."""
-    if name in known:
-        return [known[name]]
-    return [known[key] for part in parts if (key := f"{name}.{part}") in known]
-
-
-def _measure(writers: Sequence[Oriented], readers: Sequence[Oriented], outputs: int) -> dict[str, object] | None:
-    widths = [writer.outputs for writer in writers]
-    if not widths:
-        return None
-    width = max(set(widths), key=widths.count)
-    writers = [writer for writer in writers if writer.outputs == width]
-    readers = [reader for reader in readers if reader.fits(width)]
+def _measure(network: ConnectedLayers, space: Space, outputs: int) -> dict[str, object] | None:
+    writers, readers, width, maps = network.sides(space)
     k = min(max(outputs - 1, FEWEST_DIRECTIONS), width // 4)
     if not readers or k < 1:
         return None
-    maps = all(writer.matrix.layer_type.startswith("conv") for writer in writers)
-    F = np.hstack([writer.written() for writer in writers])
-    G = np.hstack([reader.read(width, maps=maps) for reader in readers])
+    F = np.hstack([network.scaled(writer).written() for writer in writers])
+    G = np.hstack([network.scaled(reader).read(width, maps=maps) for reader in readers])
     return {
         "writers": join_names(writer.matrix.name for writer in writers),
         "readers": join_names(reader.matrix.name for reader in readers),

@@ -1,14 +1,19 @@
-"""`Space`: a hidden space of a network, with the layers that write into it and those that read from it."""
+"""`Wiring`: the hidden spaces of a network, each with the layers that write into it and those that read from it."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Space", "join_edges"]
+    from wwopt.arrays import Floats
+
+__all__ = ["Gain", "Space", "Wiring", "join_edges"]
+
+Gain = Callable[[], "Floats"]  # returns a factor for each unit of a space
 
 
 @dataclass(frozen=True)
@@ -25,6 +30,28 @@ class Space:
 
     writers: tuple[str, ...]
     readers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What is known of a network's hidden spaces.
+
+    Attributes
+    ----------
+    spaces : tuple of Space
+        Spaces with their writers and readers.
+    products : tuple of (str, str)
+        Queries and keys, which are multiplied unit by unit.
+    folds : tuple of (str, Gain)
+        Layers whose outputs a batch norm scales, with its factors.
+    gains : tuple of (str, Gain)
+        Layers whose inputs a norm or a depthwise convolution has scaled, with the factors.
+    """
+
+    spaces: tuple[Space, ...] = ()
+    products: tuple[tuple[str, str], ...] = ()
+    folds: tuple[tuple[str, Gain], ...] = ()
+    gains: tuple[tuple[str, Gain], ...] = ()
 
 
 def join_edges(edges: Iterable[tuple[str, str]]) -> list[Space]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pandas as pd
 from tqdm.auto import tqdm
 
+from wwopt.alignment import PAIR_COLUMNS, align, connect
 from wwopt.analysis import Analysis
 from wwopt.engine.cache import Cache
+from wwopt.engine.fixed_scales import NOT_FIXED, fix
 from wwopt.engine.measure import measure
 from wwopt.engine.parallel import cores, find_device, run, threads
 from wwopt.engine.settings import Settings
@@ -45,6 +47,7 @@ def analyze(
     max_evals: int | None = None,
     estimator: EstimatorName = "mle",
     randomize: bool = True,
+    invariant: bool = True,
     zero_tol: float | None = None,
     base: object | None = None,
     alignment: bool = False,
@@ -75,6 +78,10 @@ def analyze(
         first, with an exponential cut-off. Their numbers are not interchangeable; see docs/metrics.md.
     randomize : bool
         Also compare the layers with random matrices: correlation traps and ``rand_distance``.
+    invariant : bool
+        Also compute the numbers that do not change when hidden units are rescaled, columns ``invariant_alpha`` to
+        ``weak_overlap``, which the scores read; layers are matched as for ``alignment``. False takes half the time, and
+        scores then read the weights as they are. Not computed for differences to a ``base``.
     zero_tol : float, optional
         Eigenvalues up to this one count as zero. None: ``N eps`` times the layer's largest, so that nothing
         changes when the weights are rescaled.
@@ -132,6 +139,7 @@ def analyze(
         max_evals=max_evals,
         estimator=estimator,
         randomize=randomize,
+        invariant=invariant,
         zero_tol=zero_tol,
         base=None if base is None else _label(resolve(base)),
         precision=precision,
@@ -150,13 +158,15 @@ def analyze(
     work = partial(
         measure, settings=settings, device=find_device(device), cache=None if cache is None else Cache(Path(cache))
     )
-    measured = _measure_all(selected, work, executor, progress)
+    layers = connect(network.value, weights) if alignment or (invariant and base is None) else None
+    fixed = fix(layers, selected, randomize=randomize) if layers and invariant and base is None else NOT_FIXED
+    measured = _measure_all([*selected, *fixed.matrices], work, executor, progress)
     return Analysis.from_rows(
-        [measured[matrix.name].row(matrix) for matrix in selected],
+        [measured[matrix.name].row(matrix) | fixed.columns(matrix.name, measured) for matrix in selected],
         spectra={matrix.name: measured[matrix.name].evals for matrix in selected},
         skipped=[*weights.skipped, *left_out],
         settings=settings.to_dict(),
-        pairs=_pairs(network, weights.matrices) if alignment else None,
+        pairs=pd.DataFrame(align(layers), columns=list(PAIR_COLUMNS)) if layers and alignment else None,
         response=_response(network, settings),
         faults=_faults(whole, {matrix.name for matrix in selected}, settings),
     )
@@ -167,12 +177,6 @@ def _faults(weights: Weights, analysed: Collection[str], settings: Settings) -> 
     small = [matrix for matrix in weights.matrices if matrix.name not in analysed]
     others: list[NamedTensor | WeightMatrix] = [*small, *(vector for _, vector in weights.vectors), *weights.rest]
     return find_faults(tensor for tensor in others if settings.covers(tensor.name))
-
-
-def _pairs(source: Source, matrices: Sequence[WeightMatrix]) -> pd.DataFrame:
-    from wwopt.alignment import PAIR_COLUMNS, align  # noqa: PLC0415  (loads torch)
-
-    return pd.DataFrame(align(source.value, matrices), columns=list(PAIR_COLUMNS))
 
 
 def _response(source: Source, settings: Settings) -> Response | None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Cache"]
 
 NUMERICS = 3  # changes whenever the same weights would give another number
-IRRELEVANT = ("include", "exclude", "min_evals", "max_evals", "base", "alignment")  # they change no layer's numbers
+IRRELEVANT = ("include", "exclude", "min_evals", "max_evals", "base", "alignment", "invariant")  # to one layer
 DIGEST = hashlib.sha256().digest_size
 
 

@@ -33,6 +33,7 @@ class Settings:
     max_evals: int | None = None
     estimator: EstimatorName = "mle"
     randomize: bool = True
+    invariant: bool = True
     zero_tol: float | None = None
     base: str | None = None
     precision: Precision = "double"

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from wwopt.score.base import Explained, Explanation, check_measured, check_weights, explanation
+from wwopt.score.base import Explained, Explanation, check_measured, check_weights, explanation, is_sound
+from wwopt.score.learned import invariant, learned_share
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
@@ -20,12 +21,13 @@ class AlignmentScore(Explained):
     """Misalignment of neighbouring layers; lower is better.
 
     - ``alignment``: one less the mean alignment of the hidden spaces, each the overlap of the directions in which a
-      space is written with those in which it is read.
+      space is written with those in which it is read. It counts as far as it was learned: not where no layer fits its
+      neighbours beyond chance, and not where even their weak directions fit, as only construction makes them.
     - ``rank``: half the mean of ``-log10(relative_rank)`` over the layers, at least 0: memorising and collapsing
       networks align as well, but on few directions.
 
     A network with a layer, a space or another tensor (`Analysis.faults`) that is broken, or without any space that can
-    be matched, gets ``maximum``.
+    be matched, gets ``maximum``. A layer without a power law, as an identity matrix, is judged by its rank.
 
     Parameters
     ----------
@@ -34,7 +36,9 @@ class AlignmentScore(Explained):
 
     Notes
     -----
-    Scale-invariant, also to the rescaling of single units. Needs ``wwopt.analyze(..., alignment=True)``.
+    Invariant to the scales of layers and to rescaling hidden units, whose scales are fixed before layers are compared.
+    Needs ``wwopt.analyze(..., alignment=True)``. Of an analysis without ``neighbour_correlation``, as by versions
+    before 0.2, all alignment counts.
 
     Examples
     --------
@@ -46,8 +50,8 @@ class AlignmentScore(Explained):
 
     rank: float = 0.5
 
-    version: ClassVar[int] = 3
-    requires: ClassVar[Mapping[str, Any]] = {"alignment": True}
+    version: ClassVar[int] = 4
+    requires: ClassVar[Mapping[str, Any]] = {"alignment": True, "randomize": True, "invariant": True}
     WORST: ClassVar[tuple[float, float]] = (1.5, 3.0)
 
     def __post_init__(self) -> None:
@@ -73,13 +77,13 @@ class AlignmentScore(Explained):
         }
         ranks = {
             str(name): {"rank": self._rank(float(ratio))}
-            for name, ratio in zip(analysis.words["name"], analysis.numbers["relative_rank"], strict=True)
+            for name, ratio in zip(analysis.words["name"], invariant(analysis.numbers, "relative_rank"), strict=True)
         }
         usable = len(pairs) and pairs["alignment"].notna().all() and not analysis.broken_tensors
         terms = self.bounds()
-        if usable and (analysis.words["status"] == "success").all():
+        if usable and is_sound(analysis):
             terms = {
-                "alignment": 1 - float(pairs["alignment"].mean()),
+                "alignment": 1 - learned_share(analysis) * float(pairs["alignment"].mean()),
                 "rank": max(0.0, sum(layer["rank"] for layer in ranks.values()) / len(ranks)),
             }
         return explanation(analysis, terms, {**aligned, **ranks})

@@ -12,14 +12,13 @@ import numpy as np
 
 from wwopt.powerlaw import ESTIMATORS
 from wwopt.score.base import Explained, Explanation, check_measured, check_weights, explanation
+from wwopt.score.learned import invariant, learned_share
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
     from wwopt.arrays import Floats
 
 __all__ = ["AlphaScore"]
-
-UNDER_TRAINED = ESTIMATORS["mle"].high  # of the theory, whatever the estimator: the terms were weighed so
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,15 +29,19 @@ class AlphaScore(Explained):
     fault hides another:
 
     - ``level``: ``0.2 |alpha - 2|``, at most 0.8. Theory puts the ideal at 2 (SETOL, arXiv 2507.17912).
-    - ``undertrained``: a half for alpha above 6, growing from 0 at 6 to its whole at 7. Both are weighted by
-      ``1 - 1/sqrt(n)``, n the eigenvalues in the tail: the less is fitted, the less alpha is trusted.
+    - ``undertrained``: a half for alpha above the estimator's range, which ends at 6 for "mle", growing from 0 there to
+      its whole one further. Both are weighted by ``1 - 1/sqrt(n)``, n the eigenvalues in the tail: the less is fitted,
+      the less alpha is trusted.
     - ``rank``: ``5 (1 - log10 stable_rank)``, 0 from a stable rank of 10 on. Collapse shows in the rank before it
       shows in alpha; the stable rank counts the directions that carry the layer's energy.
     - ``spread``: ``8 (-log10 relative_rank - 0.4)``, 0 where the effective rank is no more than 0.4 decades below
       that of noise, at most 8. A network that AdamW drove too fast keeps a good alpha and ten strong directions, and
       loses most of the others.
-    - ``noise``: ``3 / (1 + num_spikes)``. A layer without an eigenvalue above a random matrix's has learned
+    - ``noise``: ``3 / (1 + evened_spikes)``. A layer without an eigenvalue above a random matrix's has learned
       nothing, whatever its alpha: small random matrices have alphas between 2 and 6.
+    - ``unlearned``: 6 for every layer of a network in which no layer fits its neighbours beyond chance, or in which
+      even the weak directions of neighbours fit, as only construction makes them. Training fits neighbours to each
+      other; a spectrum can be drawn.
     - ``traps``: ``4 trap_energy``, the share of the layer's energy in outlying elements.
 
     A layer that is ``degenerate`` or ``failed`` gets the most a layer can get. So does every layer, and with
@@ -46,7 +49,7 @@ class AlphaScore(Explained):
 
     Parameters
     ----------
-    level, undertrained, rank, spread, noise, traps : float
+    level, undertrained, rank, spread, noise, unlearned, traps : float
         Weights of the terms, 0 or more.
     target : float
         The exponent that is ideal, greater than 1.
@@ -61,8 +64,11 @@ class AlphaScore(Explained):
 
     Notes
     -----
-    Scale-invariant: multiplying a layer's weights changes nothing. A quantity that the analysis does not hold
-    (traps with ``randomize=False``) adds nothing. The terms were chosen and weighed on the tuning half of
+    Invariant: neither multiplying a layer's weights nor rescaling hidden units, the one way for what writes a unit and
+    the other for what reads it, changes the score. For that it reads the ``invariant_`` columns, where the scale of
+    each unit is fixed and norms are folded in; of an analysis without them, as by versions before 0.2, the weights as
+    they are. On how many sides the scales of a layer are fixed is in ``invariant_sides``. A quantity that the analysis
+    does not hold (traps with ``randomize=False``) adds nothing. The terms were chosen and weighed on the tuning half of
     ``benchmarks/selection``; docs/evidence.md shows the value of each, and of the whole on the other half.
 
     Examples
@@ -79,6 +85,7 @@ class AlphaScore(Explained):
     rank: float = 5.0
     spread: float = 8.0
     noise: float = 3.0
+    unlearned: float = 6.0
     traps: float = 4.0
     target: float = 2.0
     widest: float = 4.0
@@ -86,9 +93,9 @@ class AlphaScore(Explained):
     narrowing: float = 0.4
     aggregate: float | Literal["mean", "worst"] = "mean"
 
-    version: ClassVar[int] = 3
-    requires: ClassVar[Mapping[str, Any]] = {"randomize": True}
-    TERMS: ClassVar[tuple[str, ...]] = ("level", "undertrained", "rank", "spread", "noise", "traps")
+    version: ClassVar[int] = 4
+    requires: ClassVar[Mapping[str, Any]] = {"randomize": True, "invariant": True}
+    TERMS: ClassVar[tuple[str, ...]] = ("level", "undertrained", "rank", "spread", "noise", "unlearned", "traps")
 
     @classmethod
     def vision(cls) -> AlphaScore:
@@ -114,7 +121,17 @@ class AlphaScore(Explained):
             "The smallest mean alpha is often that of a network that collapsed; use AlphaScore() to choose.",
             stacklevel=2,
         )
-        return cls(level=1.0, undertrained=0.0, rank=0.0, spread=0.0, noise=0.0, traps=0.0, target=1.0, widest=100.0)
+        return cls(
+            level=1.0,
+            undertrained=0.0,
+            rank=0.0,
+            spread=0.0,
+            noise=0.0,
+            unlearned=0.0,
+            traps=0.0,
+            target=1.0,
+            widest=100.0,
+        )
 
     def __post_init__(self) -> None:
         check_weights(self, (field.name for field in fields(self) if field.name != "aggregate"))
@@ -156,34 +173,39 @@ class AlphaScore(Explained):
             "rank": self.rank,
             "spread": self.spread,
             "noise": self.noise,
+            "unlearned": self.unlearned,
             "traps": self.traps,
         }
 
     def _layers(self, analysis: Analysis) -> dict[str, dict[str, float]]:
-        status = analysis.words["status"]
-        healthy = (status == "success") & (not _is_broken(analysis))
-        terms, bounds = self._terms(analysis.numbers), self.bounds()
+        sound, broken = analysis.words["status"] == "success", _is_broken(analysis)
+        terms, bounds = self._terms(analysis), self.bounds()
+        usable = sound & (not broken)
         rows = np.stack(
-            [np.where(healthy, np.nan_to_num(terms[name], nan=0.0), bounds[name]) for name in self.TERMS], axis=1
+            [np.where(usable, np.nan_to_num(terms[name], nan=0.0), bounds[name]) for name in self.TERMS], axis=1
         )
         return {
             str(name): dict(zip(self.TERMS, row, strict=True))
             for name, row in zip(analysis.words["name"], rows.tolist(), strict=True)
         }
 
-    def _terms(self, numbers: Mapping[str, Floats]) -> dict[str, Floats]:
-        alpha = numbers["alpha"]
+    def _terms(self, analysis: Analysis) -> dict[str, Floats]:
+        numbers = analysis.numbers
+        alpha, directions = invariant(numbers, "alpha"), invariant(numbers, "stable_rank")
+        evened = numbers["evened_spikes"]
+        spikes = np.where(np.isnan(evened), numbers["num_spikes"], evened)
         with np.errstate(divide="ignore", invalid="ignore"):
-            trust = np.nan_to_num(1 - 1 / np.sqrt(numbers["num_pl_spikes"]), nan=1.0, neginf=0.0)
-            directions = np.log10(np.maximum(numbers["stable_rank"], 1.0)) / math.log10(self.directions)
-            lost = -np.log10(numbers["relative_rank"]) - self.narrowing
+            trust = np.nan_to_num(1 - 1 / np.sqrt(invariant(numbers, "num_pl_spikes")), nan=1.0, neginf=0.0)
+            decades = np.log10(np.maximum(directions, 1.0)) / math.log10(self.directions)
+            lost = -np.log10(invariant(numbers, "relative_rank")) - self.narrowing
         return {
             "level": self.level * trust * np.minimum(np.abs(alpha - self.target), self.widest),
-            "undertrained": self.undertrained * trust * np.clip(alpha - UNDER_TRAINED, 0, 1),
-            "rank": self.rank * np.clip(1 - directions, 0, 1),
+            "undertrained": self.undertrained * trust * np.clip(alpha - ESTIMATORS[analysis.estimator].high, 0, 1),
+            "rank": self.rank * np.clip(1 - decades, 0, 1),
             "spread": self.spread * np.clip(lost, 0, 1),
-            "noise": self.noise / (1 + numbers["num_spikes"]),
-            "traps": self.traps * np.minimum(numbers["trap_energy"], 1),
+            "noise": self.noise / (1 + spikes),
+            "unlearned": np.full(len(alpha), self.unlearned * (1 - learned_share(analysis))),
+            "traps": self.traps * np.minimum(invariant(numbers, "trap_energy"), 1),
         }
 
 

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, Protocol, TypedDict, runtime_checkable
 
+import numpy as np
+
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
 
-__all__ = ["Explained", "Explanation", "Score", "check_measured", "check_weights", "explanation"]
+__all__ = ["Explained", "Explanation", "Score", "check_measured", "check_weights", "explanation", "is_sound"]
 
 
 class Explanation(TypedDict):
@@ -119,6 +121,11 @@ def explanation(
         "layers": {name: dict(faults) for name, faults in layers.items()},
     }
     return {**explained, "faults": analysis.broken_tensors} if analysis.broken_tensors else explained
+
+
+def is_sound(analysis: Analysis) -> bool:
+    """Whether every layer is finite and of more than one direction; it need not have a power law."""
+    return bool(np.isin(analysis.words["status"], ("success", "failed")).all())
 
 
 def check_measured(analysis: Analysis) -> None:

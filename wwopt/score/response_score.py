@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from wwopt.score.alignment_score import AlignmentScore
-from wwopt.score.base import Explained, Explanation, check_weights, explanation
+from wwopt.score.base import Explained, Explanation, check_weights, explanation, is_sound
+from wwopt.score.learned import learned_share
 
 if TYPE_CHECKING:
     from wwopt.analysis import Analysis
@@ -25,9 +26,9 @@ class ResponseScore(Explained):
       them in noise too, so that its outputs are clear and differ; one that has collapsed or diverged, or whose
       normalisation statistics are stale, gives nearly the same output for everything. An untrained network may just
       pass its inputs on: the information counts only as far as some space is aligned.
-    - ``certainty``: a quarter of the certainty of its outputs for noise, at their own scale. Networks that memorised
-      wrong labels are certain of everything. Good ones become certain too where labels are right, so that it counts
-      little; `wrong_labels` counts it in full.
+    - ``certainty``: of its outputs for noise, at their own scale; only with `wrong_labels`, since networks that
+      memorised wrong labels are certain of everything. Good ones become certain too where labels are right, and a last
+      layer that is scaled down makes every network less certain: by default it does not count.
 
     A network with a layer that is not ``success`` or another tensor that is broken (`Analysis.faults`), or whose
     outputs are not finite, gets ``maximum``. So does one that could not be run.
@@ -60,10 +61,10 @@ class ResponseScore(Explained):
     rank: float = 0.5
     response: float = 2.0
     fitting: float = 0.1
-    certainty: float = 0.25
+    certainty: float = 0.0
 
-    version: ClassVar[int] = 2
-    requires: ClassVar[Mapping[str, Any]] = {"alignment": True, "response": True}
+    version: ClassVar[int] = 3
+    requires: ClassVar[Mapping[str, Any]] = {"alignment": True, "randomize": True, "invariant": True, "response": True}
 
     @classmethod
     def wrong_labels(cls) -> ResponseScore:
@@ -90,7 +91,7 @@ class ResponseScore(Explained):
             )
         fit = self._fit.explain(analysis)
         information = analysis.response.information * self._trust(analysis)
-        sound = not analysis.broken_tensors and (analysis.words["status"] == "success").all()
+        sound = not analysis.broken_tensors and is_sound(analysis)
         usable = not math.isnan(information) and sound
         terms = self.bounds()
         if usable:
@@ -102,7 +103,7 @@ class ResponseScore(Explained):
     def _trust(self, analysis: Analysis) -> float:
         """Share of the information that counts."""
         best = 0.0 if analysis.pairs is None else float(analysis.pairs["alignment"].max())
-        return 1.0 if self.fitting == 0 else min(max(best / self.fitting, 0.0), 1.0)
+        return learned_share(analysis) * (1.0 if self.fitting == 0 else min(max(best / self.fitting, 0.0), 1.0))
 
     @property
     def _fit(self) -> AlignmentScore:

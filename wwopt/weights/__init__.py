@@ -22,7 +22,7 @@ from wwopt.weights.matrices.stored import as_stored, stored_shape
 from wwopt.weights.open import open_weights, read_file
 from wwopt.weights.tensors.coding import Coding
 from wwopt.weights.tensors.names import leaf_of
-from wwopt.weights.tensors.readers import Stacked
+from wwopt.weights.tensors.readers import Stacked, WithFactors
 from wwopt.weights.tensors.tensor import NamedTensor
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "Stacked",
     "WeightMatrix",
     "Weights",
+    "WithFactors",
     "align_names",
     "as_stored",
     "find_faults",

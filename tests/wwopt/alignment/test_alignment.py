@@ -10,10 +10,15 @@ from torch import nn
 
 import wwopt
 from wwopt.alignment import subspace_alignment
-from wwopt.alignment.graph import spaces_by_graph
+from wwopt.alignment.graph import wiring_by_graph
 from wwopt.alignment.sequence import spaces_by_order
 from wwopt.alignment.spaces import Space
 from wwopt_objectives import AlphaObjective
+
+
+def spaces_of(model):
+    """Hidden spaces that the graph of a module shows."""
+    return list(wiring_by_graph(model).spaces)
 
 
 class Residual(nn.Module):
@@ -64,12 +69,12 @@ def test_a_chain_has_a_space_between_neighbours():
     model = nn.Sequential(
         nn.Conv2d(3, 32, 3), nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(32 * 9, 64)
     )
-    assert spaces_by_graph(model) == [Space(("0",), ("5",))]
+    assert spaces_of(model) == [Space(("0",), ("5",))]
 
 
 def test_a_shortcut_joins_what_is_added():
     """Both sides of a sum write into one space, and what reads the sum reads from it."""
-    assert spaces_by_graph(Residual()) == [
+    assert spaces_of(Residual()) == [
         Space(("up",), ("down",)),
         Space(("stem", "down"), ("up", "head")),
     ]
@@ -78,13 +83,13 @@ def test_a_shortcut_joins_what_is_added():
 @pytest.mark.parametrize("model", [Attention(), Fused()], ids=["matmul", "fused"])
 def test_attention_passes_on_its_values(model):
     """The output layer reads what the values wrote, not what queries and keys did."""
-    assert spaces_by_graph(model) == [Space(("value",), ("out",))]
+    assert spaces_of(model) == [Space(("value",), ("out",))]
 
 
 def test_what_cannot_be_traced_is_matched_by_order():
     """A forward pass with a branch has no graph; order and shape still match its layers."""
     model = Untraceable()
-    assert spaces_by_graph(model) is None
+    assert wiring_by_graph(model) is None
     pairs = wwopt.analyze(model, alignment=True).pairs
     assert pairs[["writers", "readers"]].to_numpy().tolist() == [["first", "second"]]
 

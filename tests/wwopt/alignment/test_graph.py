@@ -6,12 +6,17 @@ import torch
 from torch import nn
 
 import wwopt
-from wwopt.alignment.graph import spaces_by_graph
+from wwopt.alignment.graph import wiring_by_graph
 from wwopt.alignment.order import PART, in_network_order
 from wwopt.alignment.sequence import spaces_by_order
 from wwopt.alignment.spaces import Space
 from wwopt.text import split_names
 from wwopt.weights import open_weights
+
+
+def spaces_of(model):
+    """Hidden spaces that the graph of a module shows."""
+    return list(wiring_by_graph(model).spaces)
 
 
 def pairs_of(source):
@@ -49,7 +54,7 @@ def test_the_state_of_a_recurrent_layer_is_read_by_itself_and_by_the_next(kind):
     first, state, second, second_state = (
         gates(f"rnn.weight_{part}", kind) for part in ("ih_l0", "hh_l0", "ih_l1", "hh_l1")
     )
-    spaces = {frozenset(space.writers): set(space.readers) for space in spaces_by_graph(Recurrent(kind, num_layers=2))}
+    spaces = {frozenset(space.writers): set(space.readers) for space in spaces_of(Recurrent(kind, num_layers=2))}
     assert spaces == {
         frozenset(["embedding"]): set(first),
         frozenset(first + state): {*state, *second},
@@ -69,7 +74,7 @@ def test_two_directions_and_projections_are_not_matched(options):
     """What is joined from two directions is no one space; nothing is guessed."""
     model = Recurrent(**options)
     model.head = nn.Linear(32 if "proj_size" in options else 128, 10)
-    assert [space.readers for space in spaces_by_graph(model)] == [tuple(gates("rnn.weight_ih_l0", nn.LSTM))]
+    assert [space.readers for space in spaces_of(model)] == [tuple(gates("rnn.weight_ih_l0", nn.LSTM))]
     writers = [writers for writers, readers in pairs_of(model.state_dict()) if "head" in readers]
     assert writers == (["rnn.weight_hr_l0"] if "proj_size" in options else [])
 
@@ -89,7 +94,7 @@ class Encoder(nn.Module):
 
 def test_the_blocks_of_pytorchs_encoder_are_followed():
     """Its layers are leaves of the graph, and yet every matrix in them is matched."""
-    spaces = {frozenset(space.writers): set(space.readers) for space in spaces_by_graph(Encoder())}
+    spaces = {frozenset(space.writers): set(space.readers) for space in spaces_of(Encoder())}
     blocks = [f"encoder.layers.{i}" for i in range(2)]
     stream = {"emb", *(f"{block}.{part}" for block in blocks for part in ("self_attn.out_proj", "linear2"))}
     read = {f"{block}.{part}" for block in blocks for part in (*(f"self_attn.in_proj.{q}" for q in "qkv"), "linear1")}
@@ -114,7 +119,7 @@ def test_the_blocks_of_pytorchs_decoder_read_the_memory():
         def forward(self, x):
             return self.head(self.body(self.emb(x), self.emb(x)))
 
-    edges = {(writer, reader) for space in spaces_by_graph(Translator()) for writer in space.writers
+    edges = {(writer, reader) for space in spaces_of(Translator()) for writer in space.writers
              for reader in space.readers}  # fmt: skip
     memory = "body.encoder.layers.0.linear2"
     assert (memory, "body.decoder.layers.0.multihead_attn.in_proj.v") in edges
@@ -141,7 +146,7 @@ def test_attention_in_a_module_of_its_own_passes_on_its_values(options):
             return self.last(self.attention(self.first(x), key=other, value=other, need_weights=False)[0])
 
     values = "attention.v_proj_weight" if options else "attention.in_proj.v"
-    spaces = {space.writers: space.readers for space in spaces_by_graph(Attending())}
+    spaces = {space.writers: space.readers for space in spaces_of(Attending())}
     assert spaces[values,] == ("attention.out_proj",)
     assert spaces["attention.out_proj",] == ("last",)
     assert values in spaces["other",]
@@ -151,7 +156,7 @@ def test_attention_in_a_module_of_its_own_passes_on_its_values(options):
 def test_depthwise_convolutions_pass_on():
     """They keep channels apart, as a norm does."""
     model = nn.Sequential(nn.Conv2d(3, 64, 3), nn.Conv2d(64, 64, 3, groups=64), nn.Conv2d(64, 96, 1))
-    assert spaces_by_graph(model) == [Space(("0",), ("2",))]
+    assert spaces_of(model) == [Space(("0",), ("2",))]
 
 
 class Joined(nn.Module):
@@ -172,8 +177,8 @@ class Joined(nn.Module):
 
 def test_what_is_put_side_by_side_is_no_one_space():
     """A class token before a sequence is another matter."""
-    assert spaces_by_graph(Joined()) == [Space(("first",), ("second",))]
-    assert spaces_by_graph(Joined(token=True)) == [Space(("first",), ("second",)), Space(("second",), ("third",))]
+    assert spaces_of(Joined()) == [Space(("first",), ("second",))]
+    assert spaces_of(Joined(token=True)) == [Space(("first",), ("second",)), Space(("second",), ("third",))]
 
 
 class Functional(nn.Module):
@@ -198,7 +203,7 @@ class Functional(nn.Module):
 )
 def test_nothing_is_matched_across_weights_that_are_not_known(model):
     """Better no pair than layers that are no neighbours."""
-    assert spaces_by_graph(model) == []
+    assert spaces_of(model) == []
 
 
 def test_order_matches_nothing_across_a_layer_of_unknown_kind():

@@ -98,6 +98,7 @@ OTHER = {
     "base": "base.pt",
     "precision": "single",
     "alignment": True,
+    "invariant": False,
     "response": True,  # changes no number, but stands in the keys of every cache that was written
     "confidence": 0.95,
     "seed": 1,
@@ -109,6 +110,7 @@ WITHOUT_EFFECT = {
     "max_evals": "chooses layers",
     "base": "the weights that are hashed are differences already",
     "alignment": "pairs of layers are not kept in the cache",
+    "invariant": "a layer with fixed scales is another layer to the cache",
     "seed": "nothing is drawn without `confidence`",
 }
 

@@ -91,6 +91,13 @@ def test_a_dead_layer_costs_the_most(status):
     assert SCORE(analysis_of(status=["success", status])) == pytest.approx((healthy + SCORE.maximum) / 2)
 
 
+def test_an_alpha_is_under_trained_by_its_own_estimator():
+    """An alpha of 3.5 is within the range of `mle` and above that of `hill`."""
+    analysis = analysis_of(alpha=3.5)
+    by_hill = wwopt.Analysis(analysis.details, {}, analysis.skipped, {"estimator": "hill"})
+    assert SCORE.explain(analysis)["terms"]["undertrained"] == 0 < SCORE.explain(by_hill)["terms"]["undertrained"]
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     kind=st.sampled_from(

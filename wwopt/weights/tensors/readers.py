@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from wwopt.arrays import Values
+    from wwopt.arrays import Floats, Values
     from wwopt.weights.tensors.tensor import Read
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "Rows",
     "Stacked",
     "Turned",
+    "WithFactors",
     "octets",
     "rows",
 ]
@@ -203,6 +204,21 @@ class Stacked:
         """Pickle only this part of a tensor in memory; values in a file are not pickled."""
         read = InArray(self.read()) if _is_in_memory(self.read) else self.read
         return Stacked, (read, self.rows, self.columns, self.transpose)
+
+
+@dataclass(frozen=True, eq=False)
+class WithFactors:
+    """A stack of matrices with its rows and columns multiplied by factors."""
+
+    read: Read
+    rows: Floats
+    columns: Floats
+
+    def __call__(self) -> Values:
+        """Return a copy, float64."""
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite stays so
+            scaled: Values = np.asarray(self.read(), np.float64) * self.rows[:, None] * self.columns
+        return scaled
 
 
 @dataclass(frozen=True)
