@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["count_evened_spikes", "even_norms", "normal_scores"]
 
 SWEEPS = 20  # over the rows and the columns
-FEW = 1 << 20  # elements up to which they are sorted; of more the ranks are counted, to a relative precision of 1/128
+FEW = 1 << 12  # elements up to which they are sorted; of more the ranks are counted, to a relative precision of 1/128
 FALSE_ALARM = 0.01  # probability that noise shows a spike
 TIED = 0.01  # share of zeros from which they are drawn anew: a rank that many elements share is no Gaussian one
 
