@@ -34,7 +34,7 @@ _warned: WeakSet[optuna.Study] = WeakSet()
 
 def warn_of_unchanged_weights(trial: optuna.Trial, before: Evaluation, now: Evaluation) -> None:
     """Warn, once for a study, where a training changed no analysed weight between two evaluations."""
-    if before.score == now.score and _same_spectra(before.analysis, now.analysis):
+    if _same_spectra(before.analysis, now.analysis):  # the score may move with the head, whose scales it knows
         _warn(
             trial.study,
             f"No analysed layer changed from step {before.step} to {now.step} of trial {trial.number}, so the score "
