@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
 __all__ = ["refit"]
 
+OF_ESTIMATOR = ("invariant_alpha", "invariant_num_pl_spikes")  # of spectra that an analysis does not keep
+
 
 def refit(analysis: Analysis, *, estimator: EstimatorName | None = None) -> Analysis:
     """Compute everything again that follows from an analysis's spectra.
 
-    What needs the weights is kept: correlation traps, p-values and pairs of layers.
+    What needs the weights is kept: correlation traps, p-values and pairs of layers. With another estimator
+    ``invariant_alpha`` and ``invariant_num_pl_spikes`` are NaN, and scores read those of the weights as they are.
 
     Parameters
     ----------
@@ -56,8 +59,9 @@ def refit(analysis: Analysis, *, estimator: EstimatorName | None = None) -> Anal
     if estimator not in (None, *ESTIMATORS):
         raise ValueError(f"`estimator` must be among {', '.join(ESTIMATORS)}, got {estimator!r}.")
     settings = {**analysis.settings, "estimator": estimator or analysis.settings.get("estimator", "mle")}
+    of_other = dict.fromkeys(OF_ESTIMATOR, math.nan) if settings["estimator"] != analysis.estimator else {}
     rows = [
-        {**row, **_fitted(row, analysis.spectra[row["name"]], settings)}
+        {**row, **_fitted(row, analysis.spectra[row["name"]], settings), **of_other}
         for row in analysis.details.to_dict(orient="records")
     ]
     skipped = list(analysis.skipped[["name", "reason"]].itertuples(index=False, name=None))
