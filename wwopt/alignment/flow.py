@@ -74,7 +74,7 @@ class Flow:
         """Record that the outputs of two layers are multiplied with each other."""
         first, second = layers_in(queries), layers_in(keys)
         if len(first) == len(second) == 1 and first != second:
-            self.products.append((*first, *second))
+            self.products += zip(first, second, strict=True)
 
     def weighted(self, layer: nn.Module, name: str, sources: Writers) -> Writers:
         """Pass a layer with one matrix; a depthwise convolution keeps channels apart, as a norm does."""

@@ -85,7 +85,7 @@ def neighbourhoods(network: ConnectedLayers, matrices: Sequence[WeightMatrix]) -
     dict of str to Neighbourhood
         For each of these layers that is finite and stored whole.
     """
-    spaces = [grams for space in network.wiring.spaces if (grams := _grams(network, space))]
+    spaces = [found for space in network.wiring.spaces if (found := _grams(network, space)) is not None]
     wanted = {matrix.name: matrix for matrix in matrices if matrix.rank is None}
     layers = {name: network.layers[name].matrix for grams, *_ in spaces for name in grams.members} | wanted
     spikes = {}
@@ -99,14 +99,14 @@ def neighbourhoods(network: ConnectedLayers, matrices: Sequence[WeightMatrix]) -
         if name in wanted:
             alone = evened if len(stack) == 1 else even_norms(stack)
             spikes[name] = count_evened_spikes(normal_scores(alone))
-    found: dict[str, list[tuple[float, float]]] = {}
+    by_layer: dict[str, list[tuple[float, float]]] = {}
     for grams, *_ in spaces:
         if np.ndim(grams.written) and np.ndim(grams.read):
             compared = grams.compare()
             for name in grams.members:
-                found.setdefault(name, []).append(compared)
+                by_layer.setdefault(name, []).append(compared)
     return {
-        name: Neighbourhood(count, *(np.fmax.reduce(found[name]).tolist() if name in found else ()))
+        name: Neighbourhood(count, *(np.fmax.reduce(by_layer[name]).tolist() if name in by_layer else ()))
         for name, count in spikes.items()
     }
 

@@ -46,7 +46,7 @@ def align(network: ConnectedLayers) -> list[dict[str, object]]:
     >>> [(row["writers"], row["readers"], row["width"]) for row in align(connect(model, open_weights(model)))]
     [('0', '2', 96)]
     """
-    last = next((layer for layer in reversed(network.layers.values()) if layer.matrix.layer_type == "dense"), None)
+    last = next((layer for layer in reversed([*network.layers.values()]) if layer.matrix.layer_type == "dense"), None)
     rows = (_measure(network, space, last.outputs if last else 0) for space in network.wiring.spaces)
     return [row for row in rows if row is not None]
 

@@ -74,9 +74,10 @@ class _UnitSide:
 
     def norms(self) -> Floats:
         each = self.layer.norms(self.side)
-        if self.maps:
-            return each.reshape(self.width, -1).sum(axis=1)
-        return each.reshape(-1, self.width).sum(axis=0)
+        summed: Floats = (
+            each.reshape(self.width, -1).sum(axis=1) if self.maps else each.reshape(-1, self.width).sum(axis=0)
+        )
+        return summed
 
     def multiply(self, factors: Floats) -> None:
         times = len(getattr(self.layer, self.side)) // self.width
