@@ -130,13 +130,15 @@ def fix_scales(network: ConnectedLayers) -> dict[str, Scales]:
 def _fold(
     network: ConnectedLayers, gains: Iterable[tuple[str, Gain]], found: Mapping[str, _LayerScales], side: str
 ) -> None:
-    """Multiply the units of a side by the gains of a norm."""
+    """Multiply the units of a side by the gains of a norm; one over several axes only where they are flattened."""
     for name, gain in gains:
-        factors = gain()
+        of_axes = gain()
+        factors = of_axes.ravel()
         for each in network.find(name, reads=side == "inputs"):
             layer = found[each.matrix.name]
             units = len(getattr(layer, side))
-            if units % len(factors) == 0 and np.isfinite(factors).all():
+            fits = units % len(factors) == 0 if of_axes.ndim == 1 else units == len(factors)
+            if fits and np.isfinite(factors).all():
                 maps = each.matrix.layer_type == "dense"  # a flattened map
                 times = units // len(factors)
                 layer.multiply(side, np.repeat(factors, times) if maps else np.tile(factors, times))

@@ -1,5 +1,7 @@
 """Which layers write into a space and which read it: PyTorch's own blocks, and what nothing can be said of."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -397,3 +399,23 @@ def test_an_order_that_is_not_the_alphabets_is_kept():
     """It is the module's own."""
     matrices = open_weights({f"{name}.weight": torch.ones(9, 5) for name in ("head", "conv", "emb")}).matrices
     assert in_network_order(matrices) == list(matrices)
+
+
+def test_a_norm_over_channels_and_places_is_folded_into_the_layer_that_reads_them_flattened():
+    """Its gains and that layer's columns may be exchanged, as no answer changes; other layers are left as they are."""
+    torch.manual_seed(0)
+    gained = nn.Sequential(nn.Conv2d(8, 64, 3), nn.LayerNorm([64, 2, 2]), nn.Flatten(), nn.Linear(256, 80))
+    nn.init.uniform_(gained[1].weight, 0.1, 3.0)
+    folded = copy.deepcopy(gained)
+    with torch.no_grad():
+        folded[3].weight *= gained[1].weight.flatten()
+        folded[1].weight.fill_(1.0)
+    images = torch.randn(5, 8, 4, 4)
+    torch.testing.assert_close(folded(images), gained(images))
+    found, expected = (wwopt.analyze(net).details.set_index("name") for net in (gained, folded))
+    assert found["stable_rank"]["3"] != pytest.approx(expected["stable_rank"]["3"], rel=1e-3)
+    columns = ["invariant_alpha", "invariant_stable_rank", "invariant_sides"]
+    for name in ("0", "3"):
+        assert found.loc[name, columns].tolist() == pytest.approx(expected.loc[name, columns].tolist(), rel=1e-5)
+    unread = nn.Sequential(nn.Conv2d(8, 64, 3), nn.LayerNorm([64, 2, 2]), nn.Conv2d(64, 80, 1))
+    assert wwopt.analyze(unread).details["invariant_sides"].tolist() == [1, 1]
