@@ -12,6 +12,7 @@ from wwopt.cli.options import AnalyzeOptions, CompareOptions, RankOptions
 
 SHARED = {"include", "exclude", "min_evals", "device", "cache"}
 RANKED = SHARED | {"max_evals", "estimator", "base"}
+EVIDENCE = {"answers", "inputs", "losses", "kind", "with_labels"}  # beside the weights
 ANALYZED = RANKED | {"confidence", "alignment", "precision"}
 
 
@@ -47,7 +48,7 @@ def test_values_reach_the_function():
     [
         ("analyze", {"model", "out", "as_json", "quiet"} | ANALYZED),
         ("report", {"models", "out", "quiet"} | ANALYZED),
-        ("rank", {"models", "metric", "as_json", "as_csv", "quiet"} | RANKED),
+        ("rank", {"models", "metric", "as_json", "as_csv", "quiet"} | EVIDENCE | RANKED),
         ("compare", {"reference", "candidate", "junit", "as_json", "quiet", "threshold"} | SHARED),
         (
             "watch",
