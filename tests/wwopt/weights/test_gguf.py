@@ -43,9 +43,12 @@ def normal(*shape, seed=0):
 
 
 def test_file_equals_safetensors(tmp_path):
-    """Values that are not quantised give what the same tensors give elsewhere, with names as they are."""
-    W = normal(60, 96)
-    tensors = {"blk.0.ffn_up.weight": (W, None), "blk.0.ffn_up.bias": (W[0], None), "token_embd.weight": (W.T, None)}
+    """Values that are not quantised give what the same tensors give elsewhere, with names as they are.
+
+    Only a GGUF file says that the second is an embedding, so the shapes are such that neither reads the other.
+    """
+    W, words = normal(60, 96), normal(112, 60)
+    tensors = {"blk.0.ffn_up.weight": (W, None), "blk.0.ffn_up.bias": (W[0], None), "token_embd.weight": (words, None)}
     state = {name: torch.tensor(np.ascontiguousarray(data)) for name, (data, _) in tensors.items()}
     save_file(state, tmp_path / "m.safetensors")
     ours = wwopt.analyze(write(tmp_path / "m.gguf", tensors)).details
