@@ -152,7 +152,7 @@ def test_five_hundred_layers_are_a_small_page(analysis):
 def test_networks_stand_side_by_side(analysis):
     """The networks are ranked, by what the ranking says and with its reason and warnings."""
     first, second = many(analysis, 3), many(analysis, 3)
-    worse = replace(second, details=second.details.assign(stable_rank=3.0))
+    worse = replace(second, details=second.details.assign(stable_rank=3.0, invariant_stable_rank=3.0))
     text = " ".join(Page(render_report({"worse": worse, "better": first})).text)
     assert "By score, since the networks have the same shapes: better comes first." in text
     text = " ".join(Page(render_report({"first": first, "other": analysis})).text)
