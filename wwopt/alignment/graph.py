@@ -12,7 +12,7 @@ import torch
 from torch import fx, nn
 
 from wwopt.alignment.flow import NO_WRITERS, SHARES, Flow, Writers
-from wwopt.alignment.spaces import Wiring, join_edges
+from wwopt.alignment.spaces import Wiring, join_edges, norm_gain
 from wwopt.response.replica import replica
 
 if TYPE_CHECKING:
@@ -80,14 +80,20 @@ class _UnitGain:
     layer: nn.Module
 
     def __call__(self) -> Floats:
-        weight = getattr(self.layer, "weight", None)
-        gain = np.ones(1) if weight is None else weight.detach().double().cpu().numpy()
+        gain = _values(getattr(self.layer, "weight", None), np.ones(1))
         if isinstance(self.layer, CONVOLUTIONS):
             return np.asarray(np.linalg.norm(gain.reshape(len(gain), -1), axis=1))
-        variance = getattr(self.layer, "running_var", None)
-        if variance is None:
-            return np.asarray(gain)
-        return np.asarray(gain / np.sqrt(variance.double().cpu().numpy() + self.layer.eps))
+        variance = _values(getattr(self.layer, "running_var", None), np.empty(0))
+        return norm_gain(gain, variance, getattr(self.layer, "eps", 0.0)) if variance.size else gain
+
+
+def _values(tensor: object, otherwise: Floats) -> Floats:
+    """Values of a norm's tensor; NaN where it holds none, as on the meta device."""
+    if tensor is None:
+        return otherwise
+    if not isinstance(tensor, torch.Tensor) or tensor.is_meta or tensor.is_complex():
+        return np.full(1, np.nan)
+    return np.asarray(tensor.detach().double().cpu().numpy())
 
 
 def _through(

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from wwopt.alignment.spaces import norm_gain
+
 if TYPE_CHECKING:
     from wwopt.alignment.oriented import Oriented
     from wwopt.alignment.spaces import Gain
@@ -32,8 +34,7 @@ class _StoredGain:
 
     def __call__(self) -> Floats:
         gain = np.ones(1) if self.weight is None else np.asarray(self.weight.read(), np.float64)
-        with np.errstate(invalid="ignore"):
-            return np.asarray(gain / np.sqrt(np.asarray(self.variance.read(), np.float64) + EPS))
+        return norm_gain(gain, np.asarray(self.variance.read(), np.float64), EPS)
 
 
 def folds_by_name(weights: Weights, layers: Mapping[str, Oriented]) -> tuple[tuple[str, Gain], ...]:

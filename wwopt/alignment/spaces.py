@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from wwopt.arrays import Floats
 
-__all__ = ["Gain", "Space", "Wiring", "join_edges"]
+__all__ = ["Gain", "Space", "Wiring", "join_edges", "norm_gain"]
 
 Gain = Callable[[], "Floats"]  # returns a factor for each unit of a space
 
@@ -52,6 +54,34 @@ class Wiring:
     products: tuple[tuple[str, str], ...] = ()
     folds: tuple[tuple[str, Gain], ...] = ()
     gains: tuple[tuple[str, Gain], ...] = ()
+
+
+def norm_gain(weight: Floats, variance: Floats, eps: float) -> Floats:
+    """Return the factors of a batch norm in evaluation; NaN where its variance is none or its shapes do not fit.
+
+    Parameters
+    ----------
+    weight : ndarray of shape (units,) or (1,)
+        Its learned gain.
+    variance : ndarray of shape (units,)
+        Its running variance.
+    eps : float
+        What it adds to the variance.
+
+    Examples
+    --------
+    >>> norm_gain(np.ones(1), np.array([4.0, 0.25, -1.0]), 0.0)
+    array([0.5, 2. , nan])
+    """
+    if weight.shape not in ((1,), variance.shape):
+        return np.full(variance.shape, np.nan)
+    usable = np.isfinite(variance) & (variance >= 0) & (variance + eps > 0)
+    return np.divide(
+        weight,
+        np.sqrt(variance + eps, where=usable, out=np.ones_like(variance)),
+        where=usable,
+        out=np.full_like(variance, np.nan),
+    )
 
 
 def join_edges(edges: Iterable[tuple[str, str]]) -> list[Space]:

@@ -116,7 +116,7 @@ def fix_scales(network: ConnectedLayers) -> dict[str, Scales]:
     _fold(network, network.wiring.gains, found, "inputs")
     spaces = [*_products(network, found), *reversed(_spaces(network, found))]
     _keep_squares(spaces)
-    with np.errstate(invalid="ignore"):  # of layers that are not finite
+    with np.errstate(invalid="ignore", over="ignore"):  # of layers that are not finite
         for _ in range(SWEEPS):
             if max([_fix(*space) for space in spaces], default=0.0) < CONVERGED:
                 break
@@ -138,7 +138,7 @@ def _fold(
             layer = found[each.matrix.name]
             units = len(getattr(layer, side))
             fits = units % len(factors) == 0 if of_axes.ndim == 1 else units == len(factors)
-            if fits and np.isfinite(factors).all():
+            if fits and np.isfinite(factors).all():  # else of a norm that is broken or holds no values
                 maps = each.matrix.layer_type == "dense"  # a flattened map
                 times = units // len(factors)
                 layer.multiply(side, np.repeat(factors, times) if maps else np.tile(factors, times))
