@@ -265,14 +265,13 @@ def read_searches(folder: Path) -> list[dict[str, Any]]:
 PAGE = """# Real searches: what a user loses
 
 `make evidence-search` wrote this page; it is not edited by hand. Studies of {trials} trials on the tasks of the
-[evidence](evidence.md)'s reporting half whose networks train in seconds ({seeds} of each): TPE guided by
-`AlphaScore` (with `AlphaPruner`), by the training loss, by both as two objectives, and random search. Nothing was
-tuned on them.
+[evidence](evidence.md)'s reporting half whose networks train in seconds, {searches} searches in all: TPE guided by
+`AlphaScore` (with `AlphaPruner`), by the training loss, by both as two objectives, and random search.
 
 The cells are points of regret, mean / worst over the searches: 100 (best - chosen) / (best - chance), where best is
 the best trial that any search on the task has found. *Its best trial*: what the search would lose by if the choice
 were perfect. *Epochs*: the share that was trained, the rest was pruned.
-
+{remark}
 {whole}
 
 On clean labels:
@@ -289,12 +288,13 @@ Task by task:
 """
 
 
-def page(records: Sequence[dict[str, Any]]) -> str:
-    """Write the page of the searches."""
+def page(records: Sequence[dict[str, Any]], remark: str = "") -> str:
+    """Write the page of the searches, with a remark on how they were run."""
     names = dict.fromkeys(one["task"] for one in records)
     return PAGE.format(
         trials=TRIALS,
-        seeds=len({one["seed"] for one in records}),
+        searches=len(records),
+        remark=f"\n{remark}\n" if remark else "",
         whole=table(records),
         clean=_table_or_none([one for one in records if "wrong" not in one["task"]]),
         wrong=_table_or_none([one for one in records if "wrong" in one["task"]]),
@@ -310,11 +310,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--seeds", type=int, default=SEEDS, help="searches of each kind (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=os.cpu_count(), help="processes (default: one for each core)")
     parser.add_argument("--device", default="cpu", help="where networks are trained (default: %(default)s)")
+    parser.add_argument("--remark", default="", help="a sentence on how they were run, for the page")
     parser.add_argument("--docs", type=Path, help="folder of documents to write the page into")
     options = parser.parse_args(argv)
     folder = options.folder.expanduser()
     run_all(options.tasks, options.seeds, folder, options.workers, options.device)
-    text = page(read_searches(folder))
+    text = page(read_searches(folder), options.remark)
     print(text)
     if options.docs:
         write(options.docs / "searches.md", lambda path: path.write_text(text, encoding="utf-8"))
