@@ -13,7 +13,8 @@ __all__ = ["EvenlySpaced", "EveryNSteps", "PowersOfTwo", "Schedule", "choose_sch
 MIN_EVALUATIONS, MAX_EVALUATIONS = 2, 8  # of one training, where they are spaced evenly
 SHARE = 0.04  # of the operations of a training that its evaluations may take together
 EXAMPLES = 1000  # that a step is assumed to train on: an epoch of a small data set
-OVERHEAD = 2e8  # operations that take as long as an evaluation does apart from its decompositions
+OVERHEAD = 6e8  # operations that take as long as an evaluation does apart from what grows with the layers
+GROWING = 6  # times the operations of a layer's decomposition: its scales are fixed, and it is decomposed again
 
 
 class Schedule(Protocol):
@@ -89,4 +90,4 @@ def _affordable(model: object, n_steps: int) -> int:
     """Number of evaluations that together take `SHARE` of a training's operations."""
     matrices = open_weights(model).matrices
     step = 6 * EXAMPLES * sum(matrix.k * matrix.N * matrix.M for matrix in matrices)
-    return int(SHARE * n_steps * step / (OVERHEAD + 2 * sum(matrix.operations for matrix in matrices)))
+    return int(SHARE * n_steps * step / (OVERHEAD + GROWING * sum(matrix.operations for matrix in matrices)))

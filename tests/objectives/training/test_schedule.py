@@ -34,6 +34,6 @@ def test_equal_distances(count, n_steps):
 def test_what_is_affordable_depends_on_shapes_and_steps_alone(network):
     """A short training is evaluated after half and all of it, a long one eight times; one without end after 1, 2, 4."""
     assert choose_schedule("auto", network(), 40) == EvenlySpaced(2, 40)
-    assert choose_schedule("auto", network(), 4000) == EvenlySpaced(8, 4000)
+    assert choose_schedule("auto", network(), 8000) == EvenlySpaced(8, 8000)
     assert choose_schedule("auto", network(), None) == PowersOfTwo()
     assert choose_schedule(5, network(), 40) == EveryNSteps(5, 40)
