@@ -38,9 +38,9 @@ evidence. Nothing was left out, also not what failed.
   labels are wrong, which makes validation a strong baseline.
 - A network with layers that are not finite is ranked last by every number that is made of its spectra.
 
-The rule of the two rungs with inputs was frozen before the reporting half was opened for it. It then took clean labels of unclear
-tasks for wrong (mean regret 16.6 and 8.2 points), and was changed: for these rows the reporting half is no evidence any more.
-The tables of [real searches](searches.md) are from before that change.
+The rule of the two rungs with inputs was frozen before the reporting half was opened for it. It then took clean
+labels of unclear tasks for wrong (mean regret 16.6 and 8.2 points), and was changed: for these rows the reporting half
+is no evidence any more. The tables of [real searches](searches.md) are from before that change.
 
 The text tasks read Python's own standard library, so that numbers differ a little from one version of Python to
 another.
