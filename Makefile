@@ -15,10 +15,10 @@ help:  ## list the targets
 demo: $(VENV)/.demo  ## tune a real network without a test set (about two minutes)
 	$(BIN)/wwopt demo $(ARGS)
 
-test: lint  ## lint, then run all tests (about seven minutes)
+test: lint  ## lint, then run all tests (about thirteen minutes)
 	$(BIN)/python -m pytest $(ARGS)
 
-quick: $(VENV)/.test  ## run the tests that are not slow (under two minutes)
+quick: $(VENV)/.test  ## run the tests that are not slow (about seven minutes)
 	$(BIN)/python -m pytest -m 'not slow' $(ARGS)
 
 lint: $(VENV)/.test  ## ruff, mypy strict, and the layers of the rooms

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from benchmarks.selection.networks import Network
     from benchmarks.selection.tasks import Task
 
-__all__ = ["COUNT", "answers", "given_labels", "probe_inputs"]
+__all__ = ["COUNT", "given_labels", "outputs_of", "probe_inputs"]
 
 COUNT = 512  # inputs, where the task has so many
 
@@ -34,8 +33,7 @@ def given_labels(task: Task) -> NDArray[np.int64]:
 
 
 @torch.no_grad()
-def answers(networks: Sequence[Network], inputs: Inputs) -> NDArray[np.float32]:
-    """Outputs of the networks of a task with their final weights, shape (networks, inputs, ..., outputs)."""
-    x = probe_inputs(networks[0].task, inputs)
-    outputs = [torch.cat([model(part) for part in x.split(256)]) for model in (one.model() for one in networks)]
-    return torch.stack(outputs).float().numpy()
+def outputs_of(network: Network, x: Tensor) -> NDArray[np.float32]:
+    """Outputs of a network with its final weights, shape (inputs, ..., outputs)."""
+    model = network.model()
+    return torch.cat([model(part) for part in x.split(256)]).float().numpy()

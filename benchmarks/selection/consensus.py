@@ -15,23 +15,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from benchmarks.selection import families
-from benchmarks.selection.answers import given_labels, probe_inputs
+from benchmarks.selection.answers import given_labels, outputs_of, probe_inputs
 from benchmarks.selection.data import digit_imbalance, digits
 from benchmarks.selection.measures import best_third, taus
 from benchmarks.selection.networks import load_networks, qualities
 from benchmarks.selection.scores import Judge
 from benchmarks.selection.store import FOLDER
+from benchmarks.selection.tables import markdown
 from benchmarks.selection.tasks import TASKS, Task
 from benchmarks.selection.train import missing, train_network
 from wwopt import AlphaScore, agreement
 from wwopt.consensus import Verdict, choose, sketch
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from benchmarks.selection.networks import Network
 
 __all__ = ["METHODS", "PLANTED", "SIZES", "TROUBLED", "Crowd", "crowd", "judges", "measures", "searches"]
@@ -100,11 +102,9 @@ def crowd(networks: Sequence[Network], inputs: Inputs) -> Crowd:
     )
 
 
-@torch.no_grad()
-def _asked(network: Network, x: torch.Tensor, kind: str) -> tuple[NDArray[Any], NDArray[np.float16]]:
+def _asked(network: Network, x: Tensor, kind: str) -> tuple[NDArray[Any], NDArray[np.float16]]:
     """Class numbers or values of one network, and the sketch of its outputs."""
-    model = network.model()
-    outputs = torch.cat([model(part) for part in x.split(256)]).float().numpy()
+    outputs = outputs_of(network, x)
     finite = np.isfinite(outputs).all()
     answers = outputs if kind == "values" else np.where(finite, outputs.argmax(axis=-1), -1)
     return answers, sketch(outputs)
@@ -231,9 +231,8 @@ TROUBLED: dict[str, Task] = {
 
 def table(rows: Mapping[str, Mapping[str, float]], columns: Sequence[str], title: str) -> str:
     """Return a table in Markdown."""
-    lines = [f"| {title} | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    lines += [f"| {name} | {' | '.join(f'{row[column]:.2f}' for column in columns)} |" for name, row in rows.items()]
-    return "\n".join(lines)
+    cells = ([name, *[f"{row[column]:.2f}" for column in columns]] for name, row in rows.items())
+    return markdown([title, *columns], cells)
 
 
 def acceptance(crowds: Sequence[Crowd]) -> Iterator[tuple[str, dict[str, dict[str, float]]]]:

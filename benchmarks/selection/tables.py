@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-__all__ = ["ablation_table", "evaluation_tables", "half_table", "matrix", "pruning_tables", "task_table"]
+__all__ = ["ablation_table", "evaluation_tables", "half_table", "markdown", "matrix", "pruning_tables", "task_table"]
 
 Result = Mapping[str, Any]
 
